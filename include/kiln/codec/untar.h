@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KILN_CODEC_ARCHIVE_H
-#define KILN_CODEC_ARCHIVE_H
+#ifndef KILN_CODEC_UNTAR_H
+#define KILN_CODEC_UNTAR_H
 
 #include "kiln/base/err.h"
 #include "kiln/codec/stream.h"
@@ -18,17 +18,17 @@
  * header, more than one 'x', 'L' or 'K' per entry, numbers out of range, pax records over 1 MiB, GNU sparse (unless
  * allowed), non-zero bytes after the end.
  */
-struct archive_xattr {
+struct untar_xattr {
 	const char *name; /* "user.x", "security.capability" */
 	const void *value;
 	size_t len;
 };
 
-enum archive_type { ARCHIVE_FILE, ARCHIVE_DIR, ARCHIVE_SYMLINK, ARCHIVE_HARDLINK, ARCHIVE_FIFO, ARCHIVE_CHAR, ARCHIVE_BLOCK };
+enum untar_type { UNTAR_FILE, UNTAR_DIR, UNTAR_SYMLINK, UNTAR_HARDLINK, UNTAR_FIFO, UNTAR_CHAR, UNTAR_BLOCK };
 
-/* Valid until the next archive_next. */
-struct archive_item {
-	enum archive_type type;
+/* Valid until the next untar_next. */
+struct untar_item {
+	enum untar_type type;
 	const char *path; /* bytes as in the archive, never NULL; may be "", absolute, hold ".." : the caller cleans */
 	const char *link; /* target of symlink or hard link */
 	mode_t mode;      /* & 07777 */
@@ -37,33 +37,33 @@ struct archive_item {
 	int64_t size;
 	int64_t mtime; /* seconds, floored */
 	dev_t rdev;
-	const struct archive_xattr *xattrs; /* SCHILY.xattr.* and LIBARCHIVE.xattr.* */
+	const struct untar_xattr *xattrs; /* SCHILY.xattr.* and LIBARCHIVE.xattr.* */
 	size_t xattr_count;
 };
 
-struct archive;
-enum archive_flags {
-	ARCHIVE_ALLOW_SPARSE = 1 << 0, /* GNU and pax sparse files: ADD and load of foreign layers */
-	ARCHIVE_ALLOW_NO_END = 1 << 1  /* the two zero blocks may be missing: layers whose digest is verified */
+struct untar;
+enum untar_flags {
+	UNTAR_ALLOW_SPARSE = 1 << 0, /* GNU and pax sparse files: ADD and load of foreign layers */
+	UNTAR_ALLOW_NO_END = 1 << 1  /* the two zero blocks may be missing: layers whose digest is verified */
 };
 
 /* The reader below is borrowed and must give plain tar. */
-struct archive *archive_open(struct reader *below, unsigned flags, const char *name, struct err *err) MUST_CHECK;
+struct untar *untar_open(struct reader *below, unsigned flags, const char *name, struct err *err) MUST_CHECK;
 /* 1 and *item, 0 at the end (the rest of the reader is drained), -1. */
-int archive_next(struct archive *archive, struct archive_item *item, struct err *err) MUST_CHECK;
+int untar_next(struct untar *untar, struct untar_item *item, struct err *err) MUST_CHECK;
 /* Data of the current file, holes as zeros; 0 at its end. */
-ssize_t archive_read_data(struct archive *archive, void *buf, size_t len, struct err *err) MUST_CHECK;
-void archive_close(struct archive *archive); /* NULL is fine */
+ssize_t untar_read(struct untar *untar, void *buf, size_t len, struct err *err) MUST_CHECK;
+void untar_close(struct untar *untar); /* NULL is fine */
 
-static inline void scope_close_archive(struct archive **archive)
+static inline void scope_close_untar(struct untar **untar)
 {
-	archive_close(*archive);
+	untar_close(*untar);
 }
-#define scope_archive __attribute__((cleanup(scope_close_archive)))
+#define scope_untar __attribute__((cleanup(scope_close_untar)))
 
 /* For ADD and `kiln import`: does fd (seekable, at offset 0, left there) hold a tar, maybe compressed by gzip, bzip2,
    xz or zstd? Go's test: after decompression the first header parses. 1, 0, or -1. */
-int archive_sniff(int fd, enum compression *compression, struct err *err) MUST_CHECK;
+int untar_sniff(int fd, enum compression *compression, struct err *err) MUST_CHECK;
 /* A reader of the plain tar in below whatever its compression (bzip2 and xz by libarchive's raw format, with memory
    limits). */
 struct reader *reader_decompress(struct reader *below, const char *name);
