@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KILN_CONTEXT_CONTEXT_H
+#define KILN_CONTEXT_CONTEXT_H
+
+#include "kiln/base/arena.h"
+#include "kiln/base/root.h"
+#include "kiln/codec/digest.h"
+#include "kiln/dockerfile/match.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/*
+ * What COPY and ADD may see, what of it they take, its digest, and the copying. A source is a directory tree: the build
+ * context (with its ignore rules and a stat cache, owners 0:0) or the root of a stage or image (owners kept). Sources are
+ * read in place; files that nothing names are never opened. Rules: dockerfile.md 1.7 (ADD / COPY) and 1.9.
+ */
+
+/* ---- stat cache (statcache.c): unchanged files are not read again ---- */
+
+/* Remembers path -> (dev, ino, size, mtime ns, ctime ns, mode) -> sha256 of the content for one context directory. A record counts only
+   if all fields agree and the file was at rest (ctime older than the cache's own write by > 2 s granularity), so that a
+   change within one tick is never missed. A damaged file is an empty cache. */
+struct stat_cache;
+struct stat_cache *stat_cache_open(int dir_fd, const char *name); /* never fails */
+/* Writes it back (appears whole) if something changed; errors are only logged. Frees. */
+void stat_cache_close(struct stat_cache *cache, bool save);
+int64_t stat_cache_hits(const struct stat_cache *cache);
+
+struct source {
+	struct root root;            /* ROOT_CHROOT; fd borrowed */
+	const struct ignore *ignore; /* NULL: none */
+	struct stat_cache *cache;    /* NULL: none */
+	bool keep_owner;             /* stages and images; false: everything is 0:0 */
+	const char *name;            /* for messages: "the build context", "stage base" */
+};
+
+/* Opens a build context directory (fd returned) and reads its ignore rules: <dockerfile path>.dockerignore next to the Dockerfile wins over
+   <context>/.dockerignore (dockerfile_path NULL: only the latter). */
+int context_open(struct arena *arena, const char *path, const char *dockerfile_path, struct ignore **ignore,
+		 struct err *err) MUST_CHECK;
+
+/* ---- selection (select.c) ---- */
+
+struct copy_spec {
+	const char *const *sources; /* expanded; patterns by path_match */
+	size_t source_count;
+	const char *dest;           /* expanded, absolute (WORKDIR already joined), trailing '/' kept: it means a directory */
+	bool parents;               /* --parents with its /./ pivot and ** */
+	const char *const *excludes;
+	size_t exclude_count;
+};
+
+/* One thing named by the sources, after globbing; in the order of copying. */
+struct copy_item {
+	const char *path;      /* clean, in the source; the final symlink already followed inside the root */
+	struct stat st;        /* of what path resolves to */
+	const char *base;      /* name it gets inside a directory destination */
+	const char *below;     /* --parents: directories to keep, below dest; else "" */
+	bool from_pattern;
+};
+struct copy_plan {
+	struct copy_item *items;
+	size_t count;
+	const struct ignore *exclude; /* from spec.excludes, or NULL */
+	bool dest_is_dir;   /* trailing slash, several items, or a directory among them */
+	const char *dest;
+	bool parents;
+};
+
+/* A literal source that does not exist (or is ignored) is ERR_NOT_FOUND: "/x": not found, with a hint when .dockerignore excludes it or a name nearby exists.
+   A pattern that matches nothing is fine. */
+int copy_select(struct arena *arena, const struct source *source, const struct copy_spec *spec, struct copy_plan *plan,
+		struct err *err) MUST_CHECK;
+
+/* ---- content digest (hash.c): part of the cache key ---- */
+
+/* Of exactly the files that the plan takes, in a fixed order: relative names, types, modes (& 07777; not of symlinks),
+   sizes, contents, link targets, device numbers, user.* xattrs and security.capability, owners if source->keep_owner. Not times. A file that changes
+   while it is read is ERR_INPUT naming it. count and bytes (may be NULL) are for progress. */
+int copy_digest(const struct source *source, const struct copy_plan *plan, struct digest *digest, int64_t *count,
+		int64_t *bytes, struct err *err) MUST_CHECK;
+/* For --explain: appends "path<TAB>hex digest\n" for each file to list, at most max lines. */
+struct strbuf;
+int copy_digest_list(const struct source *source, const struct copy_plan *plan, struct digest *digest, struct strbuf *list,
+		     size_t max, struct err *err) MUST_CHECK;
+
+/* ---- copying (copy.c) ---- */
+
+struct copy_options {
+	bool set_owner; /* --chown */
+	uint32_t uid, gid;
+	const char *chmod; /* octal or symbolic text, NULL: keep */
+	int64_t clamp;     /* mtimes later than this become this; INT64_MAX: none. Directories that are made get min(now, clamp) */
+};
+
+/* Copies the plan's items to plan->dest beneath dest (the merged root of a view; ROOT_CHROOT): parents made 0755, the
+   rules for existing directories, symlinked destinations, type conflicts, hard links within one copy, xattrs, sparse files, times by
+   dockerfile.md 1.7 and traps 49-58. */
+int copy_run(const struct source *source, const struct copy_plan *plan, const struct root *dest,
+	     const struct copy_options *options, struct err *err) MUST_CHECK;
+/* Writes bytes as a file (a heredoc): mode 0644 unless chmod, mtime min(now, clamp). */
+int copy_write_file(const struct root *dest, const char *path, const void *bytes, size_t len,
+		    const struct copy_options *options, struct err *err) MUST_CHECK;
+/* The mode that --chmod gives to mode (of a directory or not). */
+int chmod_apply(const char *chmod, mode_t mode, bool is_dir, mode_t *out, struct err *err) MUST_CHECK;
+
+#endif
