@@ -33,7 +33,8 @@ char *arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3);
 char *arena_vprintf(struct arena *arena, const char *fmt, va_list args);
 
 /* Grows an array that lives in the arena: *items has *count used elements of `size` bytes; returns the new, zeroed
-   element and raises *count. Capacity doubles (old copies stay in the arena until it ends). */
+   element and raises *count. Capacity doubles (old copies stay in the arena until it ends). The array starts as NULL
+   with a count of 0 and only this function grows it: its capacity follows from the count. */
 void *arena_push(struct arena *arena, void *items, size_t *count, size_t size);
 #define ARENA_PUSH(arena, items, count) \
 	((__typeof__(*(items)) *)arena_push((arena), (void *)&(items), &(count), sizeof(*(items))))

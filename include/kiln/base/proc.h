@@ -22,6 +22,8 @@
  *	proc_resume(&child)              -->   proc_pause(channel)
  *	proc_wait(&child)                <--   return -1 with err: sent whole, so the parent prints the child's words
  *
+ * The child begins with no signal blocked and with the caller's handlers gone (what was ignored stays ignored).
+ *
  * If work returns 0 the child exits 0; if -1 its err is sent and it exits 1. A child that was killed gives the parent
  * ERR_COMMAND "ended without a word (signal N)".
  */
@@ -41,11 +43,17 @@ int proc_clone(struct proc *child, unsigned long flags, proc_work *work, void *a
 /* Child side: says that `step` is reached, with up to 16 KiB of payload; waits to be resumed. */
 int proc_reach(int channel, int step, const void *payload, size_t len, struct err *err) MUST_CHECK;
 int proc_pause(int channel, struct err *err) MUST_CHECK;
+/* Asks for the parent-death signal (again), and ends this process if the parent is gone already. The kernel forgets the
+   signal when a process changes its user, group or capabilities, so a child that does calls this after. */
+int proc_die_with_parent(int channel, struct err *err) MUST_CHECK;
 
-/* Parent side: waits until the child says `step`; a child that failed or died ends the wait with its reason. The payload
-   is appended to payload if not NULL. */
+/* Parent side: waits until the child says `step`; a child that failed or died ends the wait with its reason, and is
+   released. Other steps that it says before are passed over. The payload is appended to payload if not NULL. */
 int proc_await(struct proc *child, int step, struct strbuf *payload, struct err *err) MUST_CHECK;
 int proc_resume(struct proc *child, struct err *err) MUST_CHECK;
+/* One message, whatever its step: for a loop that polls child->channel and child->pidfd. 1: *step and payload are set;
+   0: the channel ended without an error (proc_wait is next); -1: the child's own error, and it is released. */
+int proc_next(struct proc *child, int *step, struct strbuf *payload, struct err *err) MUST_CHECK;
 
 /* Waits for the end. 0 if work returned 0; else -1 with the child's own error. Releases child. Payloads of messages that
    nobody awaited are appended to payload if not NULL. */
@@ -57,7 +65,8 @@ void proc_kill(struct proc *child);
 /*
  * Runs a helper program (newuidmap, slirp4netns, git) to its end. Its path is searched in the caller's PATH plus
  * /usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin before anything is entered; it gets the fds named in `keep` and
- * stdio only (stdin /dev/null). Both outputs are collected, 64 KiB each. timeout_ms < 0 waits forever; a timeout kills
+ * stdio only (stdin /dev/null). Both outputs are collected, 64 KiB each: more on stdout is an error if it is wanted, of
+ * stderr the end is kept. timeout_ms < 0 waits forever; a timeout kills
  * it and is an error that names it. A status other than 0 is ERR_COMMAND with the last line of its stderr.
  */
 struct proc_run {
