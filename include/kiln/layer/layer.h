@@ -115,6 +115,11 @@ struct layer_apply_options {
 	uid_t uid;
 	gid_t gid;
 	int64_t max_size; /* bytes of contents, 0: no limit */
+	/* Directory beneath tree_fd that every name of the archive is put below (clean, "" or NULL: none). Resolution is
+	   still confined to tree_fd, not to the directory: ADD x.tar /opt/ with /opt/lib -> /usr/lib. */
+	const char *prefix;
+	bool has_clamp; /* mtimes later than clamp become clamp (ADD with SOURCE_DATE_EPOCH) */
+	int64_t clamp;
 };
 
 /*

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KILN_BUILD_BUILD_H
+#define KILN_BUILD_BUILD_H
+
+#include "kiln/base/arena.h"
+#include "kiln/codec/digest.h"
+#include "kiln/dockerfile/dockerfile.h"
+#include "kiln/sandbox/sandbox.h"
+#include "kiln/store/store.h"
+#include "kiln/view/view.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A Dockerfile and a context become an image. Runs inside the coordinator (sandbox_enter): one thread, one poll loop, and
+ * child processes ("jobs") for everything that takes time:
+ *
+ *	plan (plan.c)	which stages, what each is based on and copies from
+ *	stage (stage.c)	one stage's state: configuration, variables, stack of layers; metadata.c changes it
+ *	key (key.c)	what a step's result depends on: the cache key, and the text for --explain
+ *	step_*.c	one file per kind of step that makes a layer
+ *	schedule.c	the loop: advances stages, starts jobs, reads their output, collects layers
+ *	export.c	-o
+ *
+ * A layer joins its stage's stack as soon as its tree is there; its diff runs beside the next step.
+ */
+
+enum build_event_type {
+	BUILD_STEP_STARTED,
+	BUILD_STEP_OUTPUT, /* text: one line, without its newline */
+	BUILD_STEP_CACHED,
+	BUILD_STEP_DONE,
+	BUILD_STEP_FAILED, /* text: the error */
+	BUILD_STEP_EXPLAINED, /* text: why the cache had nothing */
+	BUILD_WARNING
+};
+
+struct build_event {
+	enum build_event_type type;
+	unsigned step;    /* 1, 2, 3 in the order of starting */
+	const char *name; /* "[build 2/5] RUN make" */
+	const char *text;
+	size_t len;
+	int64_t at_ms;    /* since the step started */
+	int line;         /* of the Dockerfile, 0 if none */
+};
+
+typedef void build_listener(void *arg, const struct build_event *event);
+
+enum build_output_type { BUILD_OUTPUT_OCI, BUILD_OUTPUT_OCI_DIR, BUILD_OUTPUT_DOCKER, BUILD_OUTPUT_LOCAL, BUILD_OUTPUT_TAR };
+struct build_output {
+	enum build_output_type type;
+	const char *dest; /* "-" is stdout, but for the two that are directories */
+};
+
+#define BUILD_NO_EPOCH INT64_MIN
+
+struct build_spec {
+	const char *context;         /* directory */
+	const char *dockerfile_name; /* for messages */
+	const char *dockerfile_path; /* where it was read, NULL: standard input */
+	const char *text;            /* of the Dockerfile */
+	size_t text_len;
+	const char *const *tags;     /* canonical names */
+	size_t tag_count;
+	const struct key_value *build_args; /* values are never NULL */
+	size_t build_arg_count;
+	const struct key_value *labels;
+	size_t label_count;
+	const char *target; /* NULL: the last stage */
+	bool no_cache;
+	bool explain;
+	enum network_mode network;
+	enum view_kind view;
+	int64_t epoch; /* SOURCE_DATE_EPOCH of the environment, or BUILD_NO_EPOCH; a build argument wins */
+	const struct build_output *outputs;
+	size_t output_count;
+	build_listener *listener;
+	void *listener_arg;
+};
+
+struct build_result {
+	struct digest image;   /* id: digest of the configuration */
+	struct dockerfile_place place; /* on failure: where in the Dockerfile */
+	const char *excerpt;   /* on failure: its lines, or "" */
+	const char *failed_step; /* on failure of a step: its name, and the last lines of its output */
+	const char *failed_output;
+};
+
+/* Builds. On failure everything that was built before stays in the store and in the cache. result's texts live in arena. A signal that
+   arrived (build_interrupt) ends it with ERR_INTERRUPTED. */
+int build_run(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
+	      struct err *err) MUST_CHECK;
+
+/* For signal handlers: the build ends as soon as it can. */
+void build_interrupt(int signal);
+
+#endif

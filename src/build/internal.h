@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KILN_SRC_BUILD_INTERNAL_H
+#define KILN_SRC_BUILD_INTERNAL_H
+
+#include "kiln/base/proc.h"
+#include "kiln/build/build.h"
+#include "kiln/context/context.h"
+#include "kiln/dockerfile/expand.h"
+#include "kiln/image/image.h"
+#include "kiln/layer/layer.h"
+#include "kiln/oci/image.h"
+
+#include <limits.h>
+
+/* ---- variables ---- */
+
+struct env {
+	struct key_value *items; /* in the order of first setting */
+	size_t count;
+};
+const char *env_get(const struct env *env, const char *key);
+void env_set(struct arena *arena, struct env *env, const char *key, const char *value);
+
+/* ---- layers of a stack ---- */
+
+/* A layer's tree is there; its diff id may come later. Owned by the build. */
+struct layer_node {
+	int tree_fd;
+	bool is_known;
+	struct digest diff_id;
+	int64_t created;
+	/* While it is not known: */
+	struct store_work work;
+	struct proc diff;
+	const struct layer_node *below; /* the node under it in the stack it was made on */
+	size_t depth;                   /* nodes below */
+	/* Keys under which it is to be remembered, once known. */
+	struct digest step;  /* digest of the step's inputs, without its parent */
+	struct digest key;   /* with its parent's key */
+	bool has_key, key_saved, chain_saved;
+	const char *what;
+	struct layer_node *next_pending;
+};
+
+/* ---- inputs of a step: its key, and its explanation ---- */
+
+struct input {
+	const char *name;  /* "command", "environment PATH", "files" */
+	const char *value; /* short, or "sha256:..." */
+};
+struct inputs {
+	struct input *items;
+	size_t count;
+};
+void inputs_add(struct arena *arena, struct inputs *inputs, const char *name, const char *value);
+void inputs_addf(struct arena *arena, struct inputs *inputs, const char *name, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void inputs_digest(const struct inputs *inputs, struct digest *out);
+/* The key of a step on a parent, by the parent's key (definition) or by what its layers are (content). */
+void key_of_step(const struct digest *parent, const struct digest *step, struct digest *out);
+void key_of_chain(const struct digest *chain, const struct digest *step, struct digest *out);
+
+/* ---- plan ---- */
+
+enum base_kind { BASE_SCRATCH, BASE_STAGE, BASE_IMAGE };
+
+struct build;
+struct step;
+
+enum stage_status { STAGE_WAITING, STAGE_IDLE, STAGE_BUSY, STAGE_DONE };
+
+struct stage_run {
+	const struct stage *stage;
+	size_t index;
+	const char *name; /* for people: its name, or "stage-N" */
+	bool is_needed;
+	bool is_hidden_name; /* the only stage and unnamed: "[2/5]" */
+	enum base_kind base;
+	struct stage_run *base_stage;
+	const char *base_name;
+	const char *platform;
+
+	enum stage_status status;
+	struct image_config *config;
+	struct env env;      /* ENV and ARG in effect: expansion and RUN see this */
+	struct key_value *args; /* ARGs declared, in order, for history (distinct names) */
+	size_t arg_count;
+	bool cmd_set;        /* CMD in this stage: ENTRYPOINT then keeps it */
+	struct layer_node **layers; /* bottom first */
+	size_t layer_count;
+	struct digest key;   /* identity of the file system by definition */
+
+	struct instruction *triggers; /* ONBUILD of the base, run first */
+	size_t trigger_count;
+	size_t position;     /* over triggers, then stage->instructions */
+	unsigned step_number, step_total; /* of "[n/m]" */
+	struct step *step;   /* running */
+	struct store_work session; /* copy view's working tree */
+	const char *blocked_on;
+};
+
+/* One step that makes a layer, while it is being made. */
+struct step {
+	struct build *build;
+	struct stage_run *stage;
+	const struct instruction *instruction;
+	const struct instruction *place; /* whose lines to show: FROM for triggers */
+	unsigned number;
+	const char *name;
+	int64_t started_ms;
+	struct inputs inputs;
+	struct digest step_digest, key, chain_key;
+	bool has_chain_key;
+	const char *history; /* created_by */
+	struct store_work work;
+	struct proc job;
+	proc_work *run;      /* the job's function; arg is the step */
+	int output_fd;       /* -1: none */
+	struct strbuf line;  /* an unfinished line of output */
+	struct strbuf tail;  /* the last lines, for the report of a failure */
+	/* RUN */
+	const char **argv;
+	size_t argc;
+	/* COPY, ADD */
+	struct copy_spec copy;
+	struct copy_plan plan;
+	struct stage_run *from_stage;
+	struct image *from_image;
+	const char *chown, *chmod;
+	bool is_add;
+	bool may_unpack;
+	const struct heredoc **heredocs;
+	const char **heredoc_bodies;
+	size_t heredoc_count;
+	/* WORKDIR */
+	const char *dir;
+};
+
+struct build {
+	struct store *store;
+	struct arena *arena;
+	const struct build_spec *spec;
+	struct build_result *result;
+	struct dockerfile *file;
+	struct stage_run *stages;
+	size_t stage_count;
+	struct stage_run *target;
+	struct env global;   /* global ARGs and platform arguments */
+	struct platform platform;
+	int64_t epoch;       /* BUILD_NO_EPOCH: none */
+	int64_t clamp;       /* INT64_MAX without an epoch */
+	int64_t now;
+	enum view_kind view;
+	int context_fd;      /* -1 until something needs it */
+	struct ignore *ignore;
+	struct stat_cache *stat_cache;
+	struct network network;
+	struct layer_node *pending; /* diffs running */
+	struct layer_node **nodes;  /* all, to close */
+	size_t node_count;
+	unsigned next_number;
+	unsigned running, limit;
+	struct json *last_build; /* what --explain compares with */
+	struct json *this_build;
+	struct err failure;  /* of the first step that failed */
+	bool has_failed;
+	bool touched_store;
+};
+
+int plan_build(struct build *build, struct err *err) MUST_CHECK;
+/* The stage that COPY --from or a mount names, or NULL if it is an image. */
+int plan_find_stage(struct build *build, const struct stage_run *from, const char *name, struct stage_run **out,
+		    struct err *err) MUST_CHECK;
+void plan_need(struct stage_run *stage, struct build *build);
+const char *build_arg(const struct build_spec *spec, const char *name);
+
+/* ---- stage state ---- */
+
+/* Prepares base configuration, variables and stack; the base stage is done. */
+int stage_begin(struct build *build, struct stage_run *stage, struct err *err) MUST_CHECK;
+const struct instruction *stage_next(struct stage_run *stage, bool *is_trigger);
+struct expander stage_expander(struct build *build, struct stage_run *stage);
+char *stage_expand(struct build *build, struct stage_run *stage, const char *word, struct err *err) MUST_CHECK;
+void stage_history(struct build *build, struct stage_run *stage, const char *created_by, bool empty, int64_t created);
+const char *stage_shell_command(struct build *build, struct stage_run *stage, const char *text, const char ***argv,
+				size_t *argc);
+char *stage_workdir_join(struct arena *arena, const struct stage_run *stage, const char *path);
+void stage_push_layer(struct build *build, struct stage_run *stage, struct layer_node *node);
+struct layer_node *node_new(struct build *build);
+/* Trees of the stage's stack, topmost first; in the arena. */
+const int *stage_lowers(struct build *build, const struct stage_run *stage, size_t *count);
+const int *image_lowers(struct build *build, const struct image *image, struct err *err);
+/* True and *chain if every diff id of the stack is known. */
+bool stage_chain(const struct stage_run *stage, struct digest *chain);
+
+/* Instructions without a layer. */
+int metadata_apply(struct build *build, struct stage_run *stage, const struct instruction *instruction, struct err *err)
+	MUST_CHECK;
+
+/* ---- steps: fill in step->inputs, ->history, ->run. 0 = ready, 1 = must wait for another stage ---- */
+int step_run_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
+int step_copy_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
+int step_workdir_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
+/* Used by the jobs. */
+int step_open_view(struct step *step, struct view *view, struct err *err) MUST_CHECK;
+int step_finish_view(struct step *step, struct view *view, struct err *err) MUST_CHECK;
+/* For the shell-word display of a RUN: process "…" did not complete. */
+char *words_joined(struct arena *arena, const char *const *words, size_t count);
+char *go_quoted(struct arena *arena, const char *text);
+
+/* ---- explanation (explain.c) ---- */
+void explain_open(struct build *build);
+void explain_step(struct build *build, struct step *step, bool hit);
+void explain_close(struct build *build);
+
+/* ---- schedule, export ---- */
+int schedule_run(struct build *build, struct err *err) MUST_CHECK;
+void build_emit(struct build *build, const struct step *step, enum build_event_type type, const char *text, size_t len);
+void build_warn(struct build *build, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
+int64_t clock_ms(void);
+int build_interrupted(void);
+
+int export_outputs(struct build *build, const struct digest *image, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <string.h>
+
+/* Which stages there are, what each stands on, and which of them the target needs. */
+
+const char *build_arg(const struct build_spec *spec, const char *name)
+{
+	for (size_t i = spec->build_arg_count; i > 0; i--)
+		if (strcmp(spec->build_args[i - 1].key, name) == 0)
+			return spec->build_args[i - 1].value;
+	return NULL;
+}
+
+static const char *lookup_global(void *arg, const char *name, size_t len)
+{
+	const struct build *build = arg;
+	for (size_t i = build->global.count; i > 0; i--) {
+		const struct key_value *item = &build->global.items[i - 1];
+		if (strlen(item->key) == len && memcmp(item->key, name, len) == 0)
+			return item->value;
+	}
+	return NULL;
+}
+
+static struct expander global_expander(struct build *build)
+{
+	return (struct expander){ .escape = build->file->escape, .lookup = lookup_global, .arg = build };
+}
+
+/* TARGETSTAGE and the platform arguments: dockerfile.md 1.7 ARG. --build-arg overrides each. */
+static void set_platform_args(struct build *build, const char *target_name)
+{
+	const struct platform *platform = &build->platform;
+	const char *text = platform_text(build->arena, platform);
+	const struct key_value values[] = {
+		{ "BUILDPLATFORM", text },
+		{ "BUILDOS", platform->os },
+		{ "BUILDOSVERSION", "" },
+		{ "BUILDARCH", platform->architecture },
+		{ "BUILDVARIANT", platform->variant ? platform->variant : "" },
+		{ "TARGETPLATFORM", text },
+		{ "TARGETOS", platform->os },
+		{ "TARGETOSVERSION", "" },
+		{ "TARGETARCH", platform->architecture },
+		{ "TARGETVARIANT", platform->variant ? platform->variant : "" },
+		{ "TARGETSTAGE", target_name },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		const char *given = build_arg(build->spec, values[i].key);
+		env_set(build->arena, &build->global, values[i].key, given ? given : values[i].value);
+	}
+}
+
+static int set_global_args(struct build *build, struct err *err)
+{
+	struct dockerfile *file = build->file;
+	for (size_t i = 0; i < file->global_arg_count; i++) {
+		const struct instruction *arg = &file->global_args[i];
+		for (size_t j = 0; j < arg->pair_count; j++) {
+			const char *value = build_arg(build->spec, arg->pairs[j].key);
+			if (!value && arg->pairs[j].value) {
+				struct expander expander = global_expander(build);
+				value = expand_word(build->arena, &expander, arg->pairs[j].value, err);
+				if (!value) {
+					build->result->place =
+						(struct dockerfile_place){ arg->first_line, arg->last_line };
+					return -1;
+				}
+			}
+			if (value)
+				env_set(build->arena, &build->global, arg->pairs[j].key, value);
+		}
+	}
+	return 0;
+}
+
+static struct stage_run *stage_by_name(struct build *build, const char *name, size_t before)
+{
+	for (size_t i = before; i > 0; i--)
+		if (build->stages[i - 1].stage->name && text_equal_nocase(build->stages[i - 1].stage->name, name))
+			return &build->stages[i - 1];
+	return NULL;
+}
+
+int plan_find_stage(struct build *build, const struct stage_run *from, const char *name, struct stage_run **out,
+		    struct err *err)
+{
+	*out = NULL;
+	int64_t index;
+	if (parse_int64(&index, name, NULL) == 0) {
+		if (index < 0 || (size_t)index >= build->stage_count)
+			return err_set(err, ERR_INPUT, "invalid stage index %s", name);
+		*out = &build->stages[index];
+	} else {
+		*out = stage_by_name(build, name, from->index);
+		if (!*out)
+			*out = stage_by_name(build, name, build->stage_count);
+	}
+	if (*out && (*out)->index == from->index)
+		return err_set(err, ERR_INPUT, "circular dependency detected on stage: %s", from->name);
+	if (*out && (*out)->index > from->index)
+		return err_set(err, ERR_INPUT,
+			       "cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"", name,
+			       from->name);
+	return 0;
+}
+
+static int resolve_base(struct build *build, struct stage_run *stage, struct err *err)
+{
+	const struct instruction *from = stage->stage->from;
+	struct expander expander = global_expander(build);
+	const char *base = expand_word(build->arena, &expander, from->base, err);
+	if (!base)
+		return -1;
+	if (!*base)
+		return err_set(err, ERR_INPUT, "base name (%s) should not be blank", from->base);
+	if (from->platform) {
+		stage->platform = expand_word(build->arena, &expander, from->platform, err);
+		if (!stage->platform)
+			return -1;
+		if (!*stage->platform)
+			return err_set(err, ERR_INPUT, "empty platform value from expression %s", from->platform);
+		struct platform platform;
+		if (platform_parse(build->arena, stage->platform, &platform, err) < 0)
+			return err_wrap(err, "failed to parse platform %s", stage->platform);
+	}
+	stage->base_name = base;
+	stage->base = strcmp(base, "scratch") == 0 ? BASE_SCRATCH : BASE_IMAGE;
+	/* An earlier stage is found by the exact text: names are lower-case, so `FROM Build` is an image. */
+	for (size_t i = stage->index; i > 0; i--) {
+		if (text_equal(build->stages[i - 1].stage->name, base)) {
+			stage->base = BASE_STAGE;
+			stage->base_stage = &build->stages[i - 1];
+			break;
+		}
+	}
+	return 0;
+}
+
+void plan_need(struct stage_run *stage, struct build *build)
+{
+	if (stage->is_needed)
+		return;
+	stage->is_needed = true;
+	if (stage->base_stage)
+		plan_need(stage->base_stage, build);
+	for (size_t i = 0; i < stage->stage->count; i++) {
+		const struct instruction *instruction = &stage->stage->instructions[i];
+		const char *from = instruction_flag(instruction, "from");
+		struct stage_run *other = NULL;
+		if (instruction->kind == INSTRUCTION_COPY && from && *from &&
+		    plan_find_stage(build, stage, from, &other, NULL) == 0 && other)
+			plan_need(other, build);
+	}
+}
+
+static int choose_target(struct build *build, struct err *err)
+{
+	const char *name = build->spec->target;
+	if (!name || !*name) {
+		build->target = &build->stages[build->stage_count - 1];
+		return 0;
+	}
+	build->target = stage_by_name(build, name, build->stage_count);
+	if (build->target)
+		return 0;
+	const char **names = arena_array(build->arena, const char *, build->stage_count);
+	size_t count = 0;
+	for (size_t i = 0; i < build->stage_count; i++)
+		if (build->stages[i].stage->name)
+			names[count++] = build->stages[i].stage->name;
+	const char *nearest = text_nearest(name, names, count);
+	return err_set(err, ERR_USAGE, "target stage \"%s\" could not be found%s%s%s", name,
+		       nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
+}
+
+static unsigned count_steps(const struct instruction *instructions, size_t count)
+{
+	unsigned steps = 0;
+	for (size_t i = 0; i < count; i++) {
+		enum instruction_kind kind = instructions[i].kind;
+		steps += kind == INSTRUCTION_RUN || kind == INSTRUCTION_COPY || kind == INSTRUCTION_ADD ||
+			 kind == INSTRUCTION_WORKDIR;
+	}
+	return steps;
+}
+
+/* An integer of seconds since 1970, from --build-arg, the environment or a global ARG's default, in this order. */
+static int find_epoch(struct build *build, struct err *err)
+{
+	build->epoch = build->spec->epoch;
+	const char *text = build_arg(build->spec, "SOURCE_DATE_EPOCH");
+	if (!text && build->epoch == BUILD_NO_EPOCH)
+		text = env_get(&build->global, "SOURCE_DATE_EPOCH");
+	if (text && *text) {
+		if (parse_int64(&build->epoch, text, NULL) < 0 || build->epoch < 0 || build->epoch > (int64_t)1 << 35)
+			return err_set(err, ERR_USAGE, "invalid SOURCE_DATE_EPOCH: %s", text);
+	} else if (text) {
+		build->epoch = BUILD_NO_EPOCH;
+	}
+	build->clamp = build->epoch == BUILD_NO_EPOCH ? INT64_MAX : build->epoch;
+	return 0;
+}
+
+int plan_build(struct build *build, struct err *err)
+{
+	struct dockerfile *file = build->file;
+	build->platform = platform_host();
+	build->stage_count = file->stage_count;
+	build->stages = arena_array(build->arena, struct stage_run, file->stage_count);
+	for (size_t i = 0; i < file->stage_count; i++) {
+		struct stage_run *stage = &build->stages[i];
+		stage->stage = &file->stages[i];
+		stage->index = i;
+		stage->session = (struct store_work)STORE_WORK_EMPTY;
+		stage->name = stage->stage->name ? stage->stage->name : arena_printf(build->arena, "stage-%zu", i);
+		stage->is_hidden_name = !stage->stage->name && file->stage_count == 1;
+		stage->step_total = 1 + count_steps(stage->stage->instructions, stage->stage->count);
+	}
+	if (choose_target(build, err) < 0)
+		return -1;
+	set_platform_args(build, build->target->stage->name ? build->target->stage->name : "default");
+	if (set_global_args(build, err) < 0 || find_epoch(build, err) < 0)
+		return -1;
+	for (size_t i = 0; i < build->stage_count; i++) {
+		struct stage_run *stage = &build->stages[i];
+		if (resolve_base(build, stage, err) < 0) {
+			build->result->place = (struct dockerfile_place){ stage->stage->from->first_line,
+									  stage->stage->from->last_line };
+			return -1;
+		}
+	}
+	plan_need(build->target, build);
+	return 0;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+/* One stage's state: configuration, variables in effect, stack of layers. */
+
+struct layer_node *node_new(struct build *build)
+{
+	struct layer_node *node = arena_new(build->arena, struct layer_node);
+	node->tree_fd = -1;
+	node->work = (struct store_work)STORE_WORK_EMPTY;
+	node->diff = (struct proc)PROC_EMPTY;
+	*ARENA_PUSH(build->arena, build->nodes, build->node_count) = node;
+	return node;
+}
+
+void stage_push_layer(struct build *build, struct stage_run *stage, struct layer_node *node)
+{
+	node->below = stage->layer_count ? stage->layers[stage->layer_count - 1] : NULL;
+	node->depth = stage->layer_count;
+	*ARENA_PUSH(build->arena, stage->layers, stage->layer_count) = node;
+}
+
+const int *stage_lowers(struct build *build, const struct stage_run *stage, size_t *count)
+{
+	int *fds = arena_array(build->arena, int, stage->layer_count + 1);
+	for (size_t i = 0; i < stage->layer_count; i++)
+		fds[i] = stage->layers[stage->layer_count - 1 - i]->tree_fd;
+	*count = stage->layer_count;
+	return fds;
+}
+
+bool stage_chain(const struct stage_run *stage, struct digest *chain)
+{
+	struct digest ids[OCI_LAYERS_MAX];
+	if (stage->layer_count > OCI_LAYERS_MAX)
+		return false;
+	for (size_t i = 0; i < stage->layer_count; i++) {
+		if (!stage->layers[i]->is_known)
+			return false;
+		ids[i] = stage->layers[i]->diff_id;
+	}
+	chain_id(ids, stage->layer_count, chain);
+	return true;
+}
+
+static const char *lookup_stage(void *arg, const char *name, size_t len)
+{
+	const struct stage_run *stage = arg;
+	for (size_t i = stage->env.count; i > 0; i--) {
+		const struct key_value *item = &stage->env.items[i - 1];
+		if (strlen(item->key) == len && memcmp(item->key, name, len) == 0)
+			return item->value;
+	}
+	return NULL;
+}
+
+struct expander stage_expander(struct build *build, struct stage_run *stage)
+{
+	return (struct expander){ .escape = build->file->escape, .lookup = lookup_stage, .arg = stage };
+}
+
+char *stage_expand(struct build *build, struct stage_run *stage, const char *word, struct err *err)
+{
+	struct expander expander = stage_expander(build, stage);
+	return expand_word(build->arena, &expander, word, err);
+}
+
+char *stage_workdir_join(struct arena *arena, const struct stage_run *stage, const char *path)
+{
+	if (path[0] == '/')
+		return arena_strdup(arena, path);
+	const char *dir = stage->config->working_dir && *stage->config->working_dir ? stage->config->working_dir : "/";
+	return arena_printf(arena, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, path);
+}
+
+void stage_history(struct build *build, struct stage_run *stage, const char *created_by, bool empty, int64_t created)
+{
+	struct timespec at = { .tv_sec = build->epoch != BUILD_NO_EPOCH ? build->epoch : created };
+	struct history entry = {
+		.created = time_rfc3339(build->arena, at),
+		.created_by = created_by,
+		.comment = "buildkit.dockerfile.v0",
+		.empty_layer = empty,
+	};
+	image_history_add(build->arena, stage->config, &entry);
+	stage->config->created = entry.created;
+}
+
+const char *stage_shell_command(struct build *build, struct stage_run *stage, const char *text, const char ***argv,
+				size_t *argc)
+{
+	static const char *const default_shell[] = { "/bin/sh", "-c" };
+	const char *const *shell = default_shell;
+	size_t count = ARRAY_LEN(default_shell);
+	if (stage->config->shell_count) {
+		shell = stage->config->shell;
+		count = stage->config->shell_count;
+	}
+	*argv = arena_array(build->arena, const char *, count + 2);
+	for (size_t i = 0; i < count; i++)
+		(*argv)[i] = shell[i];
+	(*argv)[count] = text;
+	*argc = count + 1;
+	return words_joined(build->arena, *argv, *argc);
+}
+
+/* A base's layers are nodes whose trees are the store's. */
+static int push_image_layers(struct build *build, struct stage_run *stage, const struct image *image, struct err *err)
+{
+	for (size_t i = 0; i < image->diff_id_count; i++) {
+		struct layer_node *node = node_new(build);
+		node->tree_fd = store_layer_open(build->store, &image->diff_ids[i], err);
+		if (node->tree_fd < 0)
+			return err_wrap(err, "base image %s", stage->base_name);
+		node->is_known = true;
+		node->diff_id = image->diff_ids[i];
+		stage_push_layer(build, stage, node);
+	}
+	return 0;
+}
+
+const int *image_lowers(struct build *build, const struct image *image, struct err *err)
+{
+	int *fds = arena_array(build->arena, int, image->diff_id_count + 1);
+	for (size_t i = 0; i < image->diff_id_count; i++) {
+		struct layer_node *node = node_new(build);
+		node->tree_fd = store_layer_open(build->store, &image->diff_ids[i], err);
+		if (node->tree_fd < 0)
+			return NULL;
+		fds[image->diff_id_count - 1 - i] = node->tree_fd;
+	}
+	return fds;
+}
+
+static int begin_from_image(struct build *build, struct stage_run *stage, struct err *err)
+{
+	struct platform platform = build->platform;
+	if (stage->platform && platform_parse(build->arena, stage->platform, &platform, err) < 0)
+		return -1;
+	struct image image;
+	if (image_from(build->store, build->arena, stage->base_name, &platform, &image, err) < 0)
+		return -1;
+	if (platform_match(&platform, &image.config.platform) == 0)
+		build_warn(build, stage->stage->from->first_line, "base image %s is %s, wanted %s", stage->base_name,
+			   platform_text(build->arena, &image.config.platform), platform_text(build->arena, &platform));
+	stage->config = image_config_clone(build->arena, &image.config);
+	if (push_image_layers(build, stage, &image, err) < 0)
+		return -1;
+	struct digest chain;
+	if (!stage_chain(stage, &chain))
+		return err_set(err, ERR_INPUT, "image %s has more than %d layers", stage->base_name, OCI_LAYERS_MAX);
+	stage->key = chain;
+	return 0;
+}
+
+static void begin_from_stage(struct build *build, struct stage_run *stage)
+{
+	const struct stage_run *base = stage->base_stage;
+	stage->config = image_config_clone(build->arena, base->config);
+	for (size_t i = 0; i < base->layer_count; i++)
+		*ARENA_PUSH(build->arena, stage->layers, stage->layer_count) = base->layers[i];
+	stage->key = base->key;
+	for (size_t i = 0; i < base->env.count; i++)
+		env_set(build->arena, &stage->env, base->env.items[i].key, base->env.items[i].value);
+	for (size_t i = 0; i < base->arg_count; i++)
+		*ARENA_PUSH(build->arena, stage->args, stage->arg_count) = base->args[i];
+}
+
+/* ONBUILD of the base runs once, here, and is not inherited further. */
+static int take_triggers(struct build *build, struct stage_run *stage, struct err *err)
+{
+	struct image_config *config = stage->config;
+	for (size_t i = 0; i < config->on_build_count; i++) {
+		struct instruction *trigger = dockerfile_parse_trigger(build->arena, config->on_build[i], err);
+		if (!trigger)
+			return err_wrap(err, "ONBUILD %s of %s", config->on_build[i], stage->base_name);
+		enum instruction_kind kind = trigger->kind;
+		stage->step_total += kind == INSTRUCTION_RUN || kind == INSTRUCTION_COPY || kind == INSTRUCTION_ADD ||
+				     kind == INSTRUCTION_WORKDIR;
+		struct instruction *slot = ARENA_PUSH(build->arena, stage->triggers, stage->trigger_count);
+		*slot = *trigger;
+		slot->first_line = stage->stage->from->first_line;
+		slot->last_line = stage->stage->from->last_line;
+		const char *from = instruction_flag(slot, "from");
+		struct stage_run *other = NULL;
+		if (kind == INSTRUCTION_COPY && from && plan_find_stage(build, stage, from, &other, NULL) == 0 && other)
+			plan_need(other, build);
+	}
+	config->on_build = NULL;
+	config->on_build_count = 0;
+	return 0;
+}
+
+int stage_begin(struct build *build, struct stage_run *stage, struct err *err)
+{
+	switch (stage->base) {
+	case BASE_SCRATCH:
+		stage->config = image_config_scratch(build->arena, &build->platform);
+		digest_bytes(&stage->key, "scratch", 7);
+		break;
+	case BASE_STAGE:
+		begin_from_stage(build, stage);
+		break;
+	case BASE_IMAGE:
+		if (begin_from_image(build, stage, err) < 0)
+			return -1;
+		break;
+	}
+	struct image_config *config = stage->config;
+	if (!image_env_get(config, "PATH"))
+		image_env_set(build->arena, config, "PATH", IMAGE_DEFAULT_PATH);
+	if (stage->base != BASE_STAGE) {
+		for (size_t i = 0; i < config->env_count; i++) {
+			const char *equals = strchr(config->env[i], '=');
+			const char *key = arena_strndup(build->arena, config->env[i], (size_t)(equals - config->env[i]));
+			env_set(build->arena, &stage->env, key, equals + 1);
+		}
+	} else if (!env_get(&stage->env, "PATH")) {
+		env_set(build->arena, &stage->env, "PATH", IMAGE_DEFAULT_PATH);
+	}
+	return take_triggers(build, stage, err);
+}
+
+const struct instruction *stage_next(struct stage_run *stage, bool *is_trigger)
+{
+	*is_trigger = stage->position < stage->trigger_count;
+	if (*is_trigger)
+		return &stage->triggers[stage->position];
+	size_t i = stage->position - stage->trigger_count;
+	return i < stage->stage->count ? &stage->stage->instructions[i] : NULL;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+
+/* RUN: a command in the cage, on a view. */
+
+static const char *const proxy_names[] = {
+	"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY", "ftp_proxy",
+	"NO_PROXY",   "no_proxy",   "ALL_PROXY",   "all_proxy",
+};
+
+/* Opens the step's view over its stage's stack, in a mount namespace of the job's own. */
+int step_open_view(struct step *step, struct view *view, struct err *err)
+{
+	struct build *build = step->build;
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_errno(err, "make a mount namespace");
+	size_t count;
+	const int *lowers = stage_lowers(build, step->stage, &count);
+	char stack_id[DIGEST_TEXT + 1], next_id[DIGEST_TEXT + 1];
+	const struct view_spec spec = {
+		.kind = build->view,
+		.work_fd = step->work.fd,
+		.lowers = lowers,
+		.lower_count = count,
+		.session_fd = step->stage->session.fd,
+		.stack_id = digest_text(&step->stage->key, stack_id),
+		.next_id = digest_text(&step->key, next_id),
+	};
+	return view_open(view, &spec, err);
+}
+
+int step_finish_view(struct step *step, struct view *view, struct err *err)
+{
+	return view_finish(view, step->build->clamp, err);
+}
+
+/* Proxies reach the command although nothing declares them, and never a key or a history entry (trap 74). */
+static void add_proxies(const struct build *build, const struct stage_run *stage, struct strvec *envp)
+{
+	for (size_t i = 0; i < ARRAY_LEN(proxy_names); i++) {
+		const char *value = build_arg(build->spec, proxy_names[i]);
+		if (value && !env_get(&stage->env, proxy_names[i]))
+			strvec_pushf(envp, "%s=%s", proxy_names[i], value);
+	}
+}
+
+static int run_job(int channel, void *arg, struct err *err)
+{
+	(void)channel;
+	struct step *step = arg;
+	struct build *build = step->build;
+	struct stage_run *stage = step->stage;
+	scope_view struct view view = VIEW_EMPTY;
+	if (step_open_view(step, &view, err) < 0)
+		return -1;
+
+	scope_arena struct arena arena = { 0 };
+	struct root root = { view.root_fd, ROOT_CHROOT };
+	struct cage cage = {
+		.root_fd = view.root_fd,
+		.root_is_mount = view.is_mount,
+		.argv = step->argv,
+		.cwd = stage->config->working_dir && *stage->config->working_dir ? stage->config->working_dir : "/",
+		.hostname = "buildkitsandbox",
+		.network = build->spec->network,
+		.netns_fd = build->network.netns_fd,
+		.resolv_conf = build->network.netns_fd >= 0 ? build->network.resolv_conf : NULL,
+		.stdin_fd = -1,
+		.stdout_fd = step->output_fd,
+		.stderr_fd = step->output_fd,
+	};
+	const char *network = instruction_flag(step->instruction, "network");
+	if (network && network_mode_parse(&cage.network, network, err) < 0)
+		return -1;
+	if (user_resolve(&arena, &root, stage->config->user ? stage->config->user : "", &cage.user, err) < 0)
+		return -1;
+	scope_strvec struct strvec envp = { 0 };
+	for (size_t i = 0; i < stage->env.count; i++)
+		strvec_pushf(&envp, "%s=%s", stage->env.items[i].key, stage->env.items[i].value);
+	add_proxies(build, stage, &envp);
+	cage.envp = (const char *const *)strvec_argv(&envp);
+
+	const char *script = NULL;
+	struct cage_mount pipes[1];
+	if (step->heredoc_count) {
+		script = step->heredocs[0]->raw_body;
+		pipes[0] = (struct cage_mount){
+			.type = CAGE_FILE,
+			.source_fd = -1,
+			.target = arena_printf(&arena, "/dev/pipes/%s", step->heredocs[0]->name),
+			.bytes = script,
+			.len = strlen(script),
+			.mode = 0755,
+			.read_only = true,
+		};
+		cage.mounts = pipes;
+		cage.mount_count = 1;
+	}
+
+	int status;
+	if (cage_run(&cage, &status, err) < 0)
+		return -1;
+	if (status != 0)
+		return err_status(err, ERR_COMMAND, status,
+				  "process \"%s\" did not complete successfully: exit code: %d",
+				  words_joined(&arena, step->argv, step->argc), status);
+	return step_finish_view(step, &view, err);
+}
+
+/* The text that the shell gets for a RUN whose heredocs it must read itself: the command line, then the bodies. */
+static const char *heredoc_script(struct arena *arena, const struct instruction *in)
+{
+	scope_strbuf struct strbuf script = { 0 };
+	strbuf_addf(&script, "%s\n", in->text);
+	for (size_t i = 0; i < in->heredoc_count; i++)
+		strbuf_addf(&script, "%s%s\n", in->heredocs[i].raw_body, in->heredocs[i].name);
+	strbuf_truncate(&script, script.len ? script.len - 1 : 0);
+	return arena_strdup(arena, strbuf_str(&script));
+}
+
+/* `RUN <<EOF` and nothing else. */
+static bool is_only_heredoc(const struct instruction *in)
+{
+	if (in->heredoc_count != 1 || !text_starts(in->text, "<<"))
+		return false;
+	const char *p = in->text + 2;
+	if (*p == '-')
+		p++;
+	p += strspn(p, " \t\"'");
+	size_t len = strlen(in->heredocs[0].name);
+	if (strncmp(p, in->heredocs[0].name, len) != 0)
+		return false;
+	p += len;
+	return p[strspn(p, " \t\"'")] == '\0';
+}
+
+/* dockerfile.md 1.3: a lone heredoc is the command itself, or with a shebang a file that is run; else the shell reads it. */
+static void choose_command(struct build *build, struct step *step)
+{
+	const struct instruction *in = step->instruction;
+	struct stage_run *stage = step->stage;
+	if (in->is_json) {
+		step->argv = arena_memdup(build->arena, in->words, (in->word_count + 1) * sizeof(*in->words));
+		step->argc = in->word_count;
+	} else if (!in->heredoc_count) {
+		stage_shell_command(build, stage, in->text, &step->argv, &step->argc);
+	} else if (is_only_heredoc(in) && text_starts(in->heredocs[0].body, "#!")) {
+		const char *path = arena_printf(build->arena, "/dev/pipes/%s", in->heredocs[0].name);
+		stage_shell_command(build, stage, path, &step->argv, &step->argc);
+		step->heredocs = arena_array(build->arena, const struct heredoc *, 1);
+		step->heredocs[0] = &in->heredocs[0];
+		step->heredoc_count = 1;
+	} else {
+		const char *text = is_only_heredoc(in) ? in->heredocs[0].body : heredoc_script(build->arena, in);
+		stage_shell_command(build, stage, text, &step->argv, &step->argc);
+	}
+}
+
+/* RUN |N k=v ... command # buildkit */
+static const char *run_history(struct build *build, const struct step *step)
+{
+	const struct stage_run *stage = step->stage;
+	scope_strbuf struct strbuf text = { 0 };
+	strbuf_addstr(&text, "RUN ");
+	if (stage->arg_count)
+		strbuf_addf(&text, "|%zu ", stage->arg_count);
+	for (size_t i = 0; i < stage->arg_count; i++) {
+		const char *value = env_get(&stage->env, stage->args[i].key);
+		if (!value)
+			value = stage->args[i].value ? stage->args[i].value : "";
+		strbuf_addf(&text, "%s=%s ", stage->args[i].key, value);
+	}
+	strbuf_addf(&text, "%s # buildkit", words_joined(build->arena, step->argv, step->argc));
+	return arena_strdup(build->arena, strbuf_str(&text));
+}
+
+static int refuse_flags(const struct instruction *in, struct err *err)
+{
+	static const struct {
+		const char *flag, *why;
+	} refused[] = {
+		{ "mount", "RUN --mount is not in this version of kiln" },
+		{ "security", "RUN --security is refused: a step never gets more rights than kiln's cage gives" },
+		{ "device", "RUN --device is refused: devices of the host are not available to a build without root" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		const char *value = instruction_flag(in, refused[i].flag);
+		if (value && !(strcmp(refused[i].flag, "security") == 0 && strcmp(value, "sandbox") == 0))
+			return err_set(err, ERR_UNSUPPORTED, "%s", refused[i].why);
+	}
+	const char *network = instruction_flag(in, "network");
+	if (network && strcmp(network, "default") != 0 && strcmp(network, "none") != 0 && strcmp(network, "host") != 0)
+		return err_set(err, ERR_INPUT, "invalid network mode \"%s\"", network);
+	return 0;
+}
+
+int step_run_prepare(struct build *build, struct step *step, struct err *err)
+{
+	struct stage_run *stage = step->stage;
+	if (refuse_flags(step->instruction, err) < 0)
+		return -1;
+	choose_command(build, step);
+	step->run = run_job;
+	step->history = run_history(build, step);
+
+	struct arena *arena = build->arena;
+	struct inputs *inputs = &step->inputs;
+	inputs_add(arena, inputs, "instruction", "RUN");
+	for (size_t i = 0; i < step->argc; i++)
+		inputs_add(arena, inputs, "command", step->argv[i]);
+	if (step->heredoc_count)
+		inputs_add(arena, inputs, "script", step->heredocs[0]->raw_body);
+	for (size_t i = 0; i < stage->env.count; i++)
+		inputs_add(arena, inputs, arena_printf(arena, "variable %s", stage->env.items[i].key),
+			   stage->env.items[i].value);
+	inputs_add(arena, inputs, "directory", stage->config->working_dir);
+	inputs_add(arena, inputs, "user", stage->config->user);
+	const char *network = instruction_flag(step->instruction, "network");
+	inputs_add(arena, inputs, "network",
+		   network && strcmp(network, "default") != 0 ? network : network_mode_name(build->spec->network));
+	inputs_add(arena, inputs, "platform", platform_text(arena, &build->platform));
+	return 0;
+}
