@@ -2,7 +2,11 @@
 #ifndef KILN_SRC_BUILD_INTERNAL_H
 #define KILN_SRC_BUILD_INTERNAL_H
 
+#include "kiln/base/file.h"
+#include "kiln/base/log.h"
 #include "kiln/base/proc.h"
+#include "kiln/base/scope.h"
+#include "kiln/base/text.h"
 #include "kiln/build/build.h"
 #include "kiln/context/context.h"
 #include "kiln/dockerfile/expand.h"
@@ -38,8 +42,11 @@ struct layer_node {
 	struct digest step;  /* digest of the step's inputs, without its parent */
 	struct digest key;   /* with its parent's key */
 	bool has_key, key_saved, chain_saved;
+	struct digest extra_key; /* a COPY --from's key by content */
+	bool has_extra_key;
 	const char *what;
-	struct layer_node *next_pending;
+	const struct instruction *place;
+	int64_t started_ms;
 };
 
 /* ---- inputs of a step: its key, and its explanation ---- */
@@ -95,7 +102,6 @@ struct stage_run {
 	unsigned step_number, step_total; /* of "[n/m]" */
 	struct step *step;   /* running */
 	struct store_work session; /* copy view's working tree */
-	const char *blocked_on;
 };
 
 /* One step that makes a layer, while it is being made. */
@@ -149,12 +155,11 @@ struct build {
 	int64_t epoch;       /* BUILD_NO_EPOCH: none */
 	int64_t clamp;       /* INT64_MAX without an epoch */
 	int64_t now;
-	enum view_kind view;
+	enum view_kind view; /* VIEW_AUTO until the first step that runs */
 	int context_fd;      /* -1 until something needs it */
 	struct ignore *ignore;
 	struct stat_cache *stat_cache;
 	struct network network;
-	struct layer_node *pending; /* diffs running */
 	struct layer_node **nodes;  /* all, to close */
 	size_t node_count;
 	unsigned next_number;
@@ -163,7 +168,6 @@ struct build {
 	struct json *this_build;
 	struct err failure;  /* of the first step that failed */
 	bool has_failed;
-	bool touched_store;
 };
 
 int plan_build(struct build *build, struct err *err) MUST_CHECK;
@@ -209,6 +213,7 @@ char *go_quoted(struct arena *arena, const char *text);
 
 /* ---- explanation (explain.c) ---- */
 void explain_open(struct build *build);
+/* Remembers the step, and if it missed and the user wants to know, says why. */
 void explain_step(struct build *build, struct step *step, bool hit);
 void explain_close(struct build *build);
 
@@ -217,7 +222,15 @@ int schedule_run(struct build *build, struct err *err) MUST_CHECK;
 void build_emit(struct build *build, const struct step *step, enum build_event_type type, const char *text, size_t len);
 void build_warn(struct build *build, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int64_t clock_ms(void);
+/* The signal that wants us to end, or 0; a descriptor that becomes readable with it. */
 int build_interrupted(void);
+int build_interrupt_fd(void);
+const char *step_name(struct build *build, struct stage_run *stage, const char *text);
+/* Report of a job that copied: see step_copy.c. */
+struct copy_report {
+	bool has_key, is_hit;
+	struct digest key, diff_id;
+};
 
 int export_outputs(struct build *build, const struct digest *image, struct err *err) MUST_CHECK;
 

@@ -9,12 +9,6 @@
 
 /* COPY and ADD: files of the context, of a stage or of an image, archives, and heredocs, onto a view. */
 
-/* What the job tells: the key by content of a COPY --from, and the layer if that key had one already. */
-struct copy_report {
-	bool has_key, is_hit;
-	struct digest key, diff_id;
-};
-
 static void fill_options(const struct step *step, struct copy_options *options)
 {
 	*options = (struct copy_options){ .chmod = step->chmod, .clamp = step->build->clamp };
@@ -30,7 +24,7 @@ static int unpack_archive(const struct step *step, const struct source *source, 
 	if (fd < 0)
 		return -1;
 	enum compression compression;
-	int is_archive = archive_sniff(fd, &compression, err);
+	int is_archive = untar_sniff(fd, &compression, err);
 	if (is_archive < 0)
 		return -1;
 	if (is_archive == 0)

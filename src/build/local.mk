@@ -1,0 +1,16 @@
+noinst_LIBRARIES += src/build/libbuild.a
+src_build_libbuild_a_SOURCES = \
+	include/kiln/build/build.h \
+	src/build/internal.h \
+	src/build/build.c \
+	src/build/explain.c \
+	src/build/export.c \
+	src/build/key.c \
+	src/build/metadata.c \
+	src/build/plan.c \
+	src/build/schedule.c \
+	src/build/stage.c \
+	src/build/step_copy.c \
+	src/build/step_run.c \
+	src/build/step_workdir.c \
+	src/build/words.c
