@@ -54,8 +54,6 @@ typedef struct decoder *decoder_new(void);
 struct decoder *decoder_plain(void);
 struct decoder *decoder_gzip(void);
 struct decoder *decoder_zstd(void);
-struct decoder *decoder_bzip2(void);
-struct decoder *decoder_xz(void);
 
 #define COMPRESSION_COUNT (COMPRESSION_XZ + 1)
 
