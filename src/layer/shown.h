@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KILN_LAYER_SHOWN_H
+#define KILN_LAYER_SHOWN_H
+
+#include "kiln/base/err.h"
+
+enum { SHOWN_MAX = 512 };
+
+/* A name of the image, made fit for a message. It lives until the end of the block. */
+#define SHOWN(path) err_printable((char[SHOWN_MAX]){ 0 }, SHOWN_MAX, (path))
+
+#endif
