@@ -3,6 +3,7 @@ src_build_libbuild_a_SOURCES = \
 	include/kiln/build/build.h \
 	src/build/internal.h \
 	src/build/build.c \
+	src/build/change.c \
 	src/build/explain.c \
 	src/build/export.c \
 	src/build/key.c \

@@ -94,6 +94,12 @@ struct build_result {
 int build_run(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
 	      struct err *err) MUST_CHECK;
 
+/* `--change` of import and commit: Dockerfile instructions that make no layer (CMD ENTRYPOINT ENV EXPOSE LABEL ONBUILD STOPSIGNAL
+   USER VOLUME WORKDIR and HEALTHCHECK SHELL MAINTAINER), applied to a configuration without leaving history. */
+struct image_config;
+int build_apply_changes(struct arena *arena, struct image_config *config, const char *const *changes, size_t count,
+			struct err *err) MUST_CHECK;
+
 /* For signal handlers: the build ends as soon as it can. */
 void build_interrupt(int signal);
 

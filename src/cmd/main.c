@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "command.h"
+#include "kiln/oci/reference.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const struct command *const commands[] = {
+	&command_build, &command_run,  &command_images, &command_history, &command_inspect, &command_tag,    &command_rmi,
+	&command_save,  &command_load, &command_import, &command_unshare, &command_system,  &command_doctor, &command_version,
+};
+
+struct globals {
+	const char *root, *isolation, *view, *log_level;
+	bool version;
+};
+
+static const struct option_spec global_options[] = {
+	{ "root", 0, OPTION_STRING, offsetof(struct globals, root), "DIR",
+	  "the store (default $KILN_ROOT, else $XDG_DATA_HOME/kiln)" },
+	{ "isolation", 0, OPTION_STRING, offsetof(struct globals, isolation), "RUNG", "auto, mapped" },
+	{ "view", 0, OPTION_STRING, offsetof(struct globals, view), "VIEW", "auto, overlay, fuse-overlayfs, copy" },
+	{ "log-level", 0, OPTION_STRING, offsetof(struct globals, log_level), "LEVEL", "error, warn, info, debug" },
+	{ "version", 0, OPTION_FLAG, offsetof(struct globals, version), NULL, "print the version" },
+	{ NULL },
+};
+
+static void print_help(void)
+{
+	printf("Usage: kiln [OPTIONS] COMMAND\n\nBuilds container images without root and without a daemon.\n\nCommands:\n");
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	printf("\nOptions:\n");
+	for (const struct option_spec *o = global_options; o->name; o++) {
+		char flag[40];
+		snprintf(flag, sizeof(flag), "--%s %s", o->name, o->value ? o->value : "");
+		printf("  %-20s %s\n", flag, o->help);
+	}
+	printf("\n`kiln COMMAND --help` tells more.\n");
+}
+
+static const struct command *find_command(const char *name, struct err *err)
+{
+	const char *names[ARRAY_LEN(commands)];
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		names[i] = commands[i]->name;
+		if (strcmp(names[i], name) == 0)
+			return commands[i];
+	}
+	if (strcmp(name, "bud") == 0)
+		return &command_build;
+	const char *nearest = text_nearest(name, names, ARRAY_LEN(names));
+	err_set(err, ERR_USAGE, "'%s' is not a kiln command%s%s%s; see `kiln --help`", name,
+		nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
+	return NULL;
+}
+
+/* ---- running ---- */
+
+struct inside {
+	struct invocation *invocation;
+};
+
+static int exit_status(const struct invocation *invocation, const struct err *err)
+{
+	switch (err->kind) {
+	case ERR_USAGE:
+		return EXIT_USAGE;
+	case ERR_INTERRUPTED:
+		return 128 + err->sys;
+	default:
+		return invocation && invocation->command == &command_run ? EXIT_USAGE : EXIT_FAILED;
+	}
+}
+
+static int report(const struct invocation *invocation, const struct err *err)
+{
+	if (err->kind != ERR_NONE && err->msg[0])
+		fprintf(stderr, "kiln: %s\n", err->msg);
+	if (err->kind == ERR_USAGE && invocation)
+		fprintf(stderr, "See 'kiln %s --help'.\n", invocation->command->name);
+	return exit_status(invocation, err);
+}
+
+static int run_command(void *arg)
+{
+	struct invocation *invocation = arg;
+	struct err err = { 0 };
+	int status = invocation->command->run(invocation, &err) < 0 ? report(invocation, &err) : invocation->status;
+	/* A full disk or a closed pipe on standard output is a failure that must be seen. */
+	if (fflush(stdout) != 0 && status == 0) {
+		fprintf(stderr, "kiln: write to standard output: %s\n", strerror(errno));
+		status = EXIT_FAILED;
+	}
+	return status;
+}
+
+static int run_inside(struct invocation *invocation)
+{
+	struct err err = { 0 };
+	int status;
+	if (sandbox_enter(invocation->isolation, run_command, invocation, &status, &err) < 0)
+		return report(invocation, &err);
+	return status;
+}
+
+static int apply_globals(struct invocation *invocation, const struct globals *globals, struct err *err)
+{
+	enum log_level level;
+	if (globals->log_level) {
+		if (log_parse_level(&level, globals->log_level, err) < 0)
+			return -1;
+		log_set_level(level);
+	}
+	if (globals->isolation && isolation_parse(&invocation->isolation, globals->isolation, err) < 0)
+		return -1;
+	if (globals->view && view_kind_parse(&invocation->view, globals->view, err) < 0)
+		return -1;
+	invocation->store_path = globals->root ? globals->root : store_default_path(invocation->arena);
+	return 0;
+}
+
+static int run_main(struct arena *arena, struct globals *globals, int argc, char **argv)
+{
+	struct err err = { 0 };
+	const struct command *command = find_command(argv[0], &err);
+	if (!command)
+		return report(NULL, &err);
+	struct invocation invocation = { .command = command, .arena = arena };
+	if (command->options_size)
+		invocation.options = arena_alloc(arena, command->options_size);
+	bool wants_help = false;
+	if (options_parse(&invocation, global_options, globals, argc - 1, argv + 1, &wants_help, &err) < 0)
+		return report(&invocation, &err);
+	if (wants_help) {
+		options_help(command);
+		return 0;
+	}
+	if (apply_globals(&invocation, globals, &err) < 0 ||
+	    (command->prepare && command->prepare(&invocation, &err) < 0))
+		return report(&invocation, &err);
+	return command->is_inside ? run_inside(&invocation) : run_command(&invocation);
+}
+
+/* Options before the command's name. */
+static int parse_globals(struct arena *arena, struct globals *globals, int argc, char **argv, int *used, struct err *err)
+{
+	static const struct command self = { .name = "", .stops_at_first_arg = true, .max_args = SIZE_MAX };
+	struct invocation invocation = { .command = &self, .arena = arena };
+	int end = 1;
+	/* Values of options may not look like options, so the first word that is neither is the command. */
+	while (end < argc && argv[end][0] == '-' && strcmp(argv[end], "--help") != 0 && strcmp(argv[end], "-h") != 0)
+		end += strchr(argv[end], '=') || strcmp(argv[end], "--version") == 0 ? 1 : 2;
+	if (end > argc)
+		end = argc;
+	bool wants_help = false;
+	*used = end;
+	return options_parse(&invocation, global_options, globals, end - 1, argv + 1, &wants_help, err);
+}
+
+int main(int argc, char **argv)
+{
+	scope_arena struct arena arena = { 0 };
+	struct globals globals = { 0 };
+	struct err err = { 0 };
+	int used;
+	umask(022);
+	signal(SIGPIPE, SIG_IGN);
+	if (parse_globals(&arena, &globals, argc, argv, &used, &err) < 0)
+		return report(NULL, &err);
+	if (globals.version) {
+		printf("kiln version %s\n", KILN_VERSION);
+		return 0;
+	}
+	if (used >= argc || strcmp(argv[used], "--help") == 0 || strcmp(argv[used], "-h") == 0 ||
+	    strcmp(argv[used], "help") == 0) {
+		print_help();
+		return used >= argc ? EXIT_USAGE : 0;
+	}
+	return run_main(&arena, &globals, argc - used, argv + used);
+}
+
+/* ---- shared by commands ---- */
+
+int invocation_store(struct invocation *invocation, unsigned flags, struct store **store, struct err *err)
+{
+	return store_open(store, invocation->store_path, flags, err);
+}
+
+const char *canonical_name(struct arena *arena, const char *text, struct err *err)
+{
+	struct reference reference;
+	if (reference_parse(arena, text, &reference, err) < 0)
+		return NULL;
+	return reference_text(arena, &reference);
+}
+
+bool split_pair(struct arena *arena, const char *text, const char **key, const char **value)
+{
+	const char *equals = strchr(text, '=');
+	*key = equals ? arena_strndup(arena, text, (size_t)(equals - text)) : text;
+	*value = equals ? equals + 1 : NULL;
+	return equals != NULL;
+}
+
+void on_signals(void (*fn)(int))
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction action = { .sa_handler = fn };
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		sigaction(signals[i], &action, NULL);
+}
+
+void print_table(const char *const *cells, size_t rows, size_t columns)
+{
+	for (size_t row = 0; row < rows; row++) {
+		for (size_t column = 0; column < columns; column++) {
+			const char *cell = cells[row * columns + column];
+			size_t width = 0;
+			for (size_t r = 0; r < rows; r++) {
+				size_t len = strlen(cells[r * columns + column]);
+				width = len > width ? len : width;
+			}
+			if (column + 1 < columns)
+				printf("%-*s", (int)width + 3, cell);
+			else
+				printf("%s\n", cell);
+		}
+	}
+}

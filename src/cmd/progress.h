@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KILN_SRC_CMD_PROGRESS_H
+#define KILN_SRC_CMD_PROGRESS_H
+
+#include "kiln/build/build.h"
+
+#include <stdio.h>
+
+/* How a build is shown: docker's plain form (whole logs, never clipped), nothing, or one JSON object a line. */
+enum progress_style { PROGRESS_PLAIN, PROGRESS_QUIET, PROGRESS_JSON };
+
+struct progress {
+	enum progress_style style;
+	FILE *out;
+	unsigned last_step; /* of the line printed last: a blank line goes between steps */
+	unsigned step_max;
+};
+
+int progress_parse(enum progress_style *style, const char *text, struct err *err) MUST_CHECK; /* auto is plain */
+void progress_begin(struct progress *progress, enum progress_style style, FILE *out);
+build_listener progress_listener; /* arg is the struct progress */
+/* The end: the image and its names, or the last output of the failed step and the lines of the Dockerfile. */
+void progress_built(struct progress *progress, const char *id, const char *const *names, size_t count);
+void progress_failed(struct progress *progress, const struct build_result *result, struct err *err);
+
+#endif
