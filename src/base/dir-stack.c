@@ -19,7 +19,7 @@ struct dir_level *dir_stack_top(const struct dir_stack *stack)
 
 int dir_stack_fd(const struct dir_stack *stack)
 {
-	return stack->count ? dirfd(dir_stack_top(stack)->dir) : stack->base_fd;
+	return stack->count ? dirfd(stack->levels[stack->count - 1].dir) : stack->base_fd;
 }
 
 static void close_level(struct dir_level *level)
@@ -101,9 +101,9 @@ enum dir_push dir_stack_push(struct dir_stack *stack, const char *name, bool gra
 		return err_errno(err, "open directory %s", name), DIR_FAILED;
 	if (is_mount(&st))
 		return DIR_MOUNT;
-	/* Not allowed is found out, with a better message, by the first removal inside. */
-	if (grants && (st.stx_mode & 0700) != 0700 && fchmod(fd, 0700) < 0)
-		errno = 0;
+	/* If this is not allowed, the first removal inside fails and says so better. */
+	if (grants && (st.stx_mode & 0700) != 0700)
+		(void)fchmod(fd, 0700);
 
 	DIR *dir = fdopendir(fd);
 	char *copy = strdup(name);
@@ -122,7 +122,7 @@ enum dir_push dir_stack_push(struct dir_stack *stack, const char *name, bool gra
    meanwhile, and ".." then leads to a place that is none of ours. */
 static int reopen_above(struct dir_stack *stack, struct err *err)
 {
-	struct dir_level *above = dir_stack_top(stack) - 1;
+	struct dir_level *above = &stack->levels[stack->count - 2];
 	scope_fd int fd = open_dir(dir_stack_fd(stack), "..");
 	struct statx st;
 
@@ -139,7 +139,7 @@ static int reopen_above(struct dir_stack *stack, struct err *err)
 
 int dir_stack_pop(struct dir_stack *stack, struct err *err)
 {
-	struct dir_level *top = dir_stack_top(stack);
+	struct dir_level *top = &stack->levels[stack->count - 1];
 
 	if (stack->count > 1 && !top[-1].dir && reopen_above(stack, err) < 0)
 		return -1;

@@ -266,7 +266,7 @@ int proc_next(struct proc *child, int *step, struct strbuf *payload, struct err 
 int proc_await(struct proc *child, int step, struct strbuf *payload, struct err *err)
 {
 	size_t before = payload ? payload->len : 0;
-	int said, result;
+	int said = STEP_FAILED, result;
 
 	while ((result = proc_next(child, &said, payload, err)) == 1) {
 		if (said == step)

@@ -125,22 +125,21 @@ static int make_dir(const struct make_dirs *make, int parent_fd, const char *nam
 	return make->made ? make->made(make->arg, fd, err) : 0;
 }
 
-/* The component path[start, end) dangles: what the link says takes its place, and the walk begins again. This makes the
-   target of /var/run -> /run, as a path that goes through it asks for. */
+/* The component path[start, end) is there and still leads nowhere: what its link says takes its place, and the walk begins
+   again. This makes the target of /var/run -> /run, as a path that goes through it asks for. If it is no link, another
+   process has just made it, and the next walk finds it. */
 static int follow_dangling(struct make_dirs *make, int parent_fd, size_t start, size_t end, struct err *err)
 {
 	char target[PATH_MAX];
 	const char *name = arena_strndup(&make->arena, make->path + start, end - start);
 	ssize_t len = readlinkat(parent_fd, name, target, sizeof(target) - 1);
 
-	if (len < 0 || make->root->policy == ROOT_BENEATH) {
-		errno = len < 0 ? ENOTDIR : ELOOP;
-		return fail(make->root, "make directory", make->path, err);
-	}
-	if (++make->links > LINKS_MAX) {
+	if (++make->links > LINKS_MAX || (len >= 0 && make->root->policy == ROOT_BENEATH)) {
 		errno = ELOOP;
 		return fail(make->root, "make directory", make->path, err);
 	}
+	if (len < 0)
+		return 0;
 	target[len] = '\0';
 	size_t before = target[0] == '/' ? 0 : start;
 	make->path = arena_printf(&make->arena, "%.*s%s%s", (int)before, make->path, target, make->path + end);

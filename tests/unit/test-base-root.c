@@ -329,6 +329,37 @@ static void beneath_makes_no_directories_through_links(void **state)
 	close(root.fd);
 }
 
+static int make_many(int channel, void *arg, struct err *err)
+{
+	const struct root *root = arg;
+	char path[64];
+
+	(void)channel;
+	for (int i = 0; i < 300; i++) {
+		snprintf(path, sizeof(path), "many/%d/b/c", i);
+		scope_fd int fd = root_make_dirs(root, path, 0755, NULL, NULL, err);
+		if (fd < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void two_processes_may_make_the_same_directories(void **state)
+{
+	struct err err = { 0 };
+
+	for (enum root_policy policy = ROOT_CHROOT; policy <= ROOT_BENEATH; policy++) {
+		struct root root = root_at(state, policy);
+		struct proc children[2];
+		for (int i = 0; i < 2; i++)
+			assert_ok(proc_fork(&children[i], make_many, &root, &err), err);
+		for (int i = 0; i < 2; i++)
+			assert_ok(proc_wait(&children[i], NULL, &err), err);
+		assert_ok(file_remove_tree(root.fd, "many", &err), err);
+		close(root.fd);
+	}
+}
+
 static int refuse(void *arg, int dir_fd, struct err *err)
 {
 	(void)arg;
@@ -491,6 +522,7 @@ int main(void)
 		root_test(directories_are_made_through_links),
 		root_test(directories_are_not_made_through_files_or_loops),
 		root_test(beneath_makes_no_directories_through_links),
+		root_test(two_processes_may_make_the_same_directories),
 		root_test(a_caller_may_stop_the_making),
 		root_test(stat_looks_at_the_link_itself),
 		root_test(only_regular_files_are_opened_for_reading),

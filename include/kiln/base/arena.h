@@ -22,7 +22,7 @@ void arena_release(struct arena *arena);
 #define scope_arena __attribute__((cleanup(arena_release)))
 
 void *arena_alloc(struct arena *arena, size_t size);
-#define arena_new(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
+#define arena_new(arena, type)          ((type *)arena_alloc((arena), sizeof(type)))
 #define arena_array(arena, type, count) ((type *)arena_calloc((arena), (count), sizeof(type)))
 void *arena_calloc(struct arena *arena, size_t count, size_t size);
 

@@ -23,8 +23,8 @@
  */
 
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define MUST_CHECK __attribute__((warn_unused_result))
-#define NO_RETURN __attribute__((noreturn))
+#define MUST_CHECK             __attribute__((warn_unused_result))
+#define NO_RETURN              __attribute__((noreturn))
 
 /* A kind exists only where a caller decides by it. */
 enum err_kind {

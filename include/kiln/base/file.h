@@ -27,8 +27,9 @@ int file_open_user(const char *path, int flags, mode_t mode, struct err *err) MU
 int file_make_dir(int dir_fd, const char *name, mode_t mode, struct err *err) MUST_CHECK;
 
 /*
- * A file that appears whole: created nameless or under a temporary name in dir_fd, written, then published by one
- * rename over (or link to) name. Released without being published, it leaves nothing.
+ * A file that appears whole: created nameless or under a temporary name (".tmp-" and 16 hexadecimal digits: what a
+ * killed process may leave) in dir_fd, with exactly this mode, written, then published by one rename over (or link to)
+ * name. Released without being published, it leaves nothing.
  *
  *	struct new_file file = NEW_FILE_EMPTY;   (with scope_new_file)
  *	new_file_create(&file, dir_fd, 0644, err) ; write to file.fd ; new_file_publish(&file, "name", sync, err)
@@ -41,7 +42,10 @@ struct new_file {
 	int dir_fd; /* borrowed */
 	char tmp[64];
 };
-#define NEW_FILE_EMPTY { .fd = -1, .dir_fd = -1 }
+#define NEW_FILE_EMPTY                 \
+	{                              \
+		.fd = -1, .dir_fd = -1 \
+	}
 int new_file_create(struct new_file *file, int dir_fd, mode_t mode, struct err *err) MUST_CHECK;
 int new_file_publish(struct new_file *file, const char *name, bool sync, struct err *err) MUST_CHECK;
 void new_file_release(struct new_file *file);
@@ -52,7 +56,8 @@ int file_replace(int dir_fd, const char *name, mode_t mode, const void *bytes, s
 		 struct err *err) MUST_CHECK;
 
 /* Copies len bytes (or to the end if len < 0) between regular files at their current offsets, sharing extents where
-   the file system can (FICLONE for a whole file, copy_file_range), keeping holes (SEEK_DATA). */
+   the file system can (FICLONE for a whole file, copy_file_range), keeping holes (SEEK_DATA). Fewer than len bytes are
+   ERR_INPUT. */
 int file_copy_data(int from_fd, int to_fd, off_t len, const char *name, struct err *err) MUST_CHECK;
 
 /* Removes dir_fd/name whatever it is, with everything below: by directory fds only, never follows a link, does not
@@ -60,7 +65,8 @@ int file_copy_data(int from_fd, int to_fd, off_t len, const char *name, struct e
    (overlay's work directory). A missing name is success. */
 int file_remove_tree(int dir_fd, const char *name, struct err *err) MUST_CHECK;
 
-/* Bytes on disk (st_blocks) of everything below dir_fd/name; hard links counted once per name. 0 if missing. */
+/* Bytes on disk (st_blocks) of everything below dir_fd/name; hard links counted once per name. 0 if missing.
+   What is mounted below is not counted, nor what lies in a directory that this user may not read. */
 int file_tree_usage(int dir_fd, const char *name, int64_t *bytes, struct err *err) MUST_CHECK;
 
 #endif

@@ -22,7 +22,8 @@
  *	proc_resume(&child)              -->   proc_pause(channel)
  *	proc_wait(&child)                <--   return -1 with err: sent whole, so the parent prints the child's words
  *
- * The child begins with no signal blocked and with the caller's handlers gone (what was ignored stays ignored).
+ * The child begins with no signal blocked and with the caller's handlers gone (what was ignored stays ignored: a child
+ * that runs a foreign program sets SIGPIPE to SIG_DFL before exec). Files 0 to 2 must be open in every kiln process.
  *
  * If work returns 0 the child exits 0; if -1 its err is sent and it exits 1. A child that was killed gives the parent
  * ERR_COMMAND "ended without a word (signal N)".
@@ -32,7 +33,10 @@ struct proc {
 	int channel; /* parent's end; -1 after release */
 	int pidfd;   /* readable when the child has ended; -1 if not running */
 };
-#define PROC_EMPTY { .pid = -1, .channel = -1, .pidfd = -1 }
+#define PROC_EMPTY                                    \
+	{                                             \
+		.pid = -1, .channel = -1, .pidfd = -1 \
+	}
 
 typedef int proc_work(int channel, void *arg, struct err *err);
 
@@ -74,7 +78,7 @@ struct proc_run {
 	const char *const *envp; /* NULL: the caller's */
 	const int *keep;         /* fds, -1 terminated, may be NULL */
 	int timeout_ms;
-	struct strbuf *out; /* may be NULL */
+	struct strbuf *out;     /* may be NULL */
 	struct strbuf *err_out; /* may be NULL */
 };
 int proc_run(const struct proc_run *run, struct err *err) MUST_CHECK;

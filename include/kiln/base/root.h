@@ -26,18 +26,20 @@ struct root {
 	enum root_policy policy;
 };
 
-/* Opens path beneath root. "" and "/" are the root itself. O_CLOEXEC is always added; O_NOFOLLOW concerns the last
-   component only. Returns the fd, owned by the caller. The message names path. */
+/* Opens path beneath root. "" and "/" are the root itself, and a leading '/' means it under both policies. O_CLOEXEC is
+   always added; O_NOFOLLOW concerns the last component only. Returns the fd, owned by the caller. The message names
+   path. */
 int root_open(const struct root *root, const char *path, int flags, mode_t mode, struct err *err) MUST_CHECK;
 
 /* Opens (O_PATH) the parent directory of path, following links in the parents by the policy, and points *leaf at the
    last component inside path. For creating, replacing, removing: act on (returned fd, *leaf) with *at calls that do
-   not follow. A path that cleans to the root, or whose leaf is "." or "..", is ERR_INPUT. */
+   not follow. A path that cleans to the root, whose leaf is "." or "..", or that ends in '/' is ERR_INPUT. */
 int root_open_parent(const struct root *root, const char *path, const char **leaf, struct err *err) MUST_CHECK;
 
 /* Like `mkdir -p`: creates what is missing of path, each component resolved by the policy, and returns an O_PATH fd
-   of the last. New directories get mode exactly (no umask), and, if made is not NULL, made(arg, fd of the new
-   directory) is called for each new one: owner and time are the caller's business. */
+   of the last. A dangling link in it is followed by the policy too: its target is made. New directories get mode exactly
+   (no umask), and, if made is not NULL, made(arg, fd of the new directory) is called for each new one: owner and time
+   are the caller's business. */
 int root_make_dirs(const struct root *root, const char *path, mode_t mode,
 		   int (*made)(void *arg, int dir_fd, struct err *err), void *arg, struct err *err) MUST_CHECK;
 

@@ -50,9 +50,9 @@ static inline void scope_close_file(FILE **file)
 	errno = saved;
 }
 
-#define scope_fd __attribute__((cleanup(scope_close_fd)))
+#define scope_fd   __attribute__((cleanup(scope_close_fd)))
 #define scope_free __attribute__((cleanup(scope_free_ptr)))
-#define scope_dir __attribute__((cleanup(scope_close_dir)))
+#define scope_dir  __attribute__((cleanup(scope_close_dir)))
 #define scope_file __attribute__((cleanup(scope_close_file)))
 
 static inline int take_fd(int *fd)
@@ -62,11 +62,11 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
-#define take_ptr(p)                   \
-	(__extension__({                  \
+#define take_ptr(p)                             \
+	(__extension__({                        \
 		__typeof__(p) taken_ptr_ = (p); \
-		(p) = NULL;                   \
-		taken_ptr_;                   \
+		(p) = NULL;                     \
+		taken_ptr_;                     \
 	}))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

@@ -33,7 +33,7 @@ char *path_clean(struct arena *arena, const char *path);
 char *path_go_clean(struct arena *arena, const char *path);
 /* True if some component is "..". */
 bool path_has_dotdot(const char *path);
-const char *path_base(const char *path); /* last component, points into path */
+const char *path_base(const char *path); /* last component, points into path; "" after a trailing '/' */
 char *path_join(struct arena *arena, const char *a, const char *b); /* one '/' between, either may be "" */
 
 /* Time: RFC 3339 in UTC as Go writes it ("2026-01-02T03:04:05Z", nanoseconds only if not zero, no trailing zeros). */
@@ -41,7 +41,7 @@ char *time_rfc3339(struct arena *arena, struct timespec t);
 int time_parse_rfc3339(struct timespec *out, const char *text, struct err *err) MUST_CHECK;
 /* "About a minute ago", "3 weeks ago": docker's words (go-units HumanDuration + " ago"). */
 char *time_ago(struct arena *arena, int64_t seconds);
-/* "1.23GB", "74.8MB", "0B": docker's words (go-units HumanSize, decimal, 3 or 4 significant digits). */
+/* "1.23GB", "74.8MB", "0B": docker's words (go-units HumanSizeWithPrecision(3), decimal). */
 char *size_words(struct arena *arena, int64_t bytes);
 
 #endif
