@@ -11,22 +11,22 @@
 
 /* Image-spec and Docker v2s2 types as tables (oci/types.c). Pure. Limits: documents of at most 4 MiB, 1,000 layers. */
 
-#define MEDIA_OCI_INDEX "application/vnd.oci.image.index.v1+json"
-#define MEDIA_OCI_MANIFEST "application/vnd.oci.image.manifest.v1+json"
-#define MEDIA_OCI_CONFIG "application/vnd.oci.image.config.v1+json"
-#define MEDIA_OCI_LAYER "application/vnd.oci.image.layer.v1.tar"
-#define MEDIA_OCI_LAYER_GZIP "application/vnd.oci.image.layer.v1.tar+gzip"
-#define MEDIA_OCI_LAYER_ZSTD "application/vnd.oci.image.layer.v1.tar+zstd"
-#define MEDIA_DOCKER_INDEX "application/vnd.docker.distribution.manifest.list.v2+json"
-#define MEDIA_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
-#define MEDIA_DOCKER_CONFIG "application/vnd.docker.container.image.v1+json"
+#define MEDIA_OCI_INDEX         "application/vnd.oci.image.index.v1+json"
+#define MEDIA_OCI_MANIFEST      "application/vnd.oci.image.manifest.v1+json"
+#define MEDIA_OCI_CONFIG        "application/vnd.oci.image.config.v1+json"
+#define MEDIA_OCI_LAYER         "application/vnd.oci.image.layer.v1.tar"
+#define MEDIA_OCI_LAYER_GZIP    "application/vnd.oci.image.layer.v1.tar+gzip"
+#define MEDIA_OCI_LAYER_ZSTD    "application/vnd.oci.image.layer.v1.tar+zstd"
+#define MEDIA_DOCKER_INDEX      "application/vnd.docker.distribution.manifest.list.v2+json"
+#define MEDIA_DOCKER_MANIFEST   "application/vnd.docker.distribution.manifest.v2+json"
+#define MEDIA_DOCKER_CONFIG     "application/vnd.docker.container.image.v1+json"
 #define MEDIA_DOCKER_LAYER_GZIP "application/vnd.docker.image.rootfs.diff.tar.gzip"
-#define MEDIA_DOCKER_LAYER "application/vnd.docker.image.rootfs.diff.tar"
+#define MEDIA_DOCKER_LAYER      "application/vnd.docker.image.rootfs.diff.tar"
 
-#define ANNOTATION_REF_NAME "org.opencontainers.image.ref.name"
+#define ANNOTATION_REF_NAME        "org.opencontainers.image.ref.name"
 #define ANNOTATION_CONTAINERD_NAME "io.containerd.image.name"
-#define ANNOTATION_BASE_DIGEST "org.opencontainers.image.base.digest"
-#define ANNOTATION_BASE_NAME "org.opencontainers.image.base.name"
+#define ANNOTATION_BASE_DIGEST     "org.opencontainers.image.base.digest"
+#define ANNOTATION_BASE_NAME       "org.opencontainers.image.base.name"
 
 enum { OCI_DOCUMENT_MAX = 4 << 20, OCI_LAYERS_MAX = 1000 };
 
@@ -40,6 +40,9 @@ int platform_parse(struct arena *arena, const char *text, struct platform *out, 
 char *platform_text(struct arena *arena, const struct platform *platform);
 /* Score of how well candidate runs on want: 0 no, higher is better (registry.md 1.9). */
 int platform_match(const struct platform *want, const struct platform *candidate);
+/* Of an index entry's "platform" (NULL: all members NULL), and the other way. */
+void platform_of(const struct json *object, struct platform *out);
+struct json *platform_json(struct arena *arena, const struct platform *platform);
 
 struct descriptor {
 	const char *media_type;
@@ -134,10 +137,11 @@ struct image_config {
    than diff_ids is tolerated as BuildKit does (forced empty from the bottom). A mismatch of types is ERR_INPUT. */
 int image_config_read(struct arena *arena, const char *text, size_t len, struct image_config *out, size_t *dropped,
 		      struct err *err) MUST_CHECK;
-/* Members in Go's struct order as BuildKit writes them (architecture, author?, config{...}, created, history, os, rootfs,
-   variant...: see oci/config.c), maps sorted; the same struct gives the same bytes. */
+/* Members as BuildKit orders them (top level by the alphabet, inside as Go's structs: oci/config.c), maps sorted; the
+   same struct gives the same bytes. */
 void image_config_write(struct arena *arena, struct strbuf *buf, const struct image_config *config);
-/* A deep enough copy to change without touching the original's arrays. */
+/* A deep enough copy to change without touching the original's arrays. Its arrays, and those of image_config_read, may be
+   grown with ARENA_PUSH. */
 struct image_config *image_config_clone(struct arena *arena, const struct image_config *config);
 /* scratch for a platform: WorkingDir "/", Env PATH (docker's default). */
 struct image_config *image_config_scratch(struct arena *arena, const struct platform *platform);

@@ -27,8 +27,8 @@ char *reference_familiar_name(struct arena *arena, const struct reference *refer
 enum transport { TRANSPORT_NAME, TRANSPORT_OCI_DIR, TRANSPORT_OCI_ARCHIVE, TRANSPORT_DOCKER_ARCHIVE };
 struct image_source {
 	enum transport transport;
-	const char *path; /* of the archive or directory */
-	const char *selector; /* tag or name in it, or NULL */
+	const char *path;      /* of the archive or directory */
+	const char *selector;  /* tag or name in it, or NULL */
 	struct reference name; /* TRANSPORT_NAME */
 };
 int image_source_parse(struct arena *arena, const char *text, struct image_source *out, struct err *err) MUST_CHECK;
