@@ -19,7 +19,8 @@ static bool is_dot_or_dotdot(const char *name)
 	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
-/* The next name of the lowest level; NULL at its end, with errno 0, or when it cannot be read. */
+/* The next name of the lowest level; NULL at its end, with errno 0, or when it cannot be read. A directory that somebody
+   else has removed meanwhile has no names. */
 static struct dirent *next_entry(const struct dir_stack *stack)
 {
 	struct dirent *entry;
@@ -28,6 +29,8 @@ static struct dirent *next_entry(const struct dir_stack *stack)
 		errno = 0;
 		entry = readdir(dir_stack_top(stack)->dir);
 	} while (entry && is_dot_or_dotdot(entry->d_name));
+	if (!entry && errno == ENOENT)
+		errno = 0;
 	return entry;
 }
 

@@ -3,6 +3,8 @@
 #define KILN_TESTS_UNIT_SCRATCH_H
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +12,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 /* Needs the four above. */
 #include <cmocka.h>
@@ -129,6 +133,22 @@ static inline int enter_namespaces(struct err *err)
 	snprintf(map, sizeof(map), "0 %d 1", gid);
 	if (write(gids, map, strlen(map)) < 0)
 		return err_errno(err, "gid_map");
+	return 0;
+}
+
+/* For children: from here on the system call fails with this errno, as an older kernel or a container's filter does. */
+static inline int block_call(unsigned int number, unsigned int sys, struct err *err)
+{
+	struct sock_filter program[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | sys),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { .len = ARRAY_LEN(program), .filter = program };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+		return err_errno(err, "seccomp");
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "../../src/base/dir-stack.h"
 #include "scratch.h"
 
 static void anything_is_removed_whatever_it_is(void **state)
@@ -119,6 +120,110 @@ static void directories_that_forbid_it_are_removed_too(void **state)
 	}
 }
 
+static int remove_it(int channel, void *arg, struct err *err)
+{
+	const struct scratch *scratch = arg;
+
+	/* All begin together. */
+	if (proc_reach(channel, 0, NULL, 0, err) < 0 || proc_pause(channel, err) < 0)
+		return -1;
+	return file_remove_tree(scratch->fd, "tree", err);
+}
+
+static void several_processes_may_remove_the_same_tree(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct err err = { 0 };
+	struct proc children[3];
+	char name[32];
+
+	for (int round = 0; round < 10; round++) {
+		put_deep(scratch->fd, "tree", 50);
+		for (int i = 0; i < 100; i++) {
+			snprintf(name, sizeof(name), "tree/%d", i);
+			put_dir(scratch->fd, name);
+			snprintf(name, sizeof(name), "tree/%d/x", i);
+			put_dir(scratch->fd, name);
+		}
+		for (size_t i = 0; i < ARRAY_LEN(children); i++) {
+			assert_ok(proc_fork(&children[i], remove_it, *state, &err), err);
+			assert_ok(proc_await(&children[i], 0, NULL, &err), err);
+		}
+		for (size_t i = 0; i < ARRAY_LEN(children); i++)
+			assert_ok(proc_resume(&children[i], &err), err);
+		for (size_t i = 0; i < ARRAY_LEN(children); i++)
+			assert_ok(proc_wait(&children[i], NULL, &err), err);
+		assert_false(has_name(scratch->fd, "tree"));
+	}
+}
+
+static int fill_forever(int channel, void *arg, struct err *err)
+{
+	const struct scratch *scratch = arg;
+	char name[32];
+
+	if (proc_reach(channel, 0, NULL, 0, err) < 0)
+		return -1;
+	for (unsigned int i = 0;; i++) {
+		mkdirat(scratch->fd, "tree/a", 0755);
+		snprintf(name, sizeof(name), "tree/a/%u", i);
+		scope_fd int fd = openat(scratch->fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	}
+}
+
+static void a_tree_that_is_being_filled_does_not_hold_the_removal(void **state)
+{
+	const struct scratch *scratch = *state;
+	scope_proc struct proc child = PROC_EMPTY;
+	struct err err = { 0 };
+
+	for (int round = 0; round < 20; round++) {
+		put_dir(scratch->fd, "tree");
+		assert_ok(proc_fork(&child, fill_forever, *state, &err), err);
+		assert_ok(proc_await(&child, 0, NULL, &err), err);
+		if (file_remove_tree(scratch->fd, "tree", &err) < 0)
+			assert_true(err_is_errno(&err, ENOTEMPTY));
+		proc_kill(&child);
+		assert_ok(file_remove_tree(scratch->fd, "tree", &err), err);
+		assert_false(has_name(scratch->fd, "tree"));
+	}
+}
+
+/* The way up goes by "..", which leads out of the tree once a directory was moved out of it. */
+static void the_way_up_ends_at_a_directory_that_was_moved(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct dir_stack stack = { .base_fd = scratch->fd };
+	struct err err = { 0 };
+	size_t popped = 0;
+
+	put_deep(scratch->fd, "deep", 100);
+	assert_int_equal(dir_stack_push(&stack, "deep", true, &err), DIR_ENTERED);
+	for (int i = 1; i < 100; i++)
+		assert_int_equal(dir_stack_push(&stack, "x", true, &err), DIR_ENTERED);
+	assert_int_equal(renameat(scratch->fd, "deep/x/x/x/x", scratch->fd, "moved"), 0);
+	while (dir_stack_pop(&stack, &err) == 0)
+		popped++;
+	/* deep and three x below it stayed, the fourth x was moved: it is left, and "..", now the scratch folder, is not
+	   taken for the third. */
+	assert_int_equal(popped, 95);
+	assert_int_equal(stack.count, 5);
+	assert_string_equal(err.msg, "directory x was moved while kiln walked it");
+	dir_stack_release(&stack);
+}
+
+static void usage_passes_over_what_it_may_not_read(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct err err = { 0 };
+	int64_t bytes = 0;
+
+	put_dir(scratch->fd, "a");
+	put_dir(scratch->fd, "a/b");
+	assert_int_equal(fchmodat(scratch->fd, "a/b", 0000, 0), 0);
+	assert_ok(file_tree_usage(scratch->fd, "a", &bytes, &err), err);
+}
+
 static void usage_counts_blocks_of_everything(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -213,6 +318,10 @@ int main(void)
 		scratch_test(a_tree_of_ten_thousand_levels_needs_few_files),
 		scratch_test(a_wide_and_deep_tree_goes_away),
 		scratch_test(directories_that_forbid_it_are_removed_too),
+		scratch_test(several_processes_may_remove_the_same_tree),
+		scratch_test(a_tree_that_is_being_filled_does_not_hold_the_removal),
+		scratch_test(the_way_up_ends_at_a_directory_that_was_moved),
+		scratch_test(usage_passes_over_what_it_may_not_read),
 		scratch_test(usage_counts_blocks_of_everything),
 		scratch_test(a_failure_names_the_place),
 		scratch_test(mounts_are_not_entered),

@@ -76,6 +76,28 @@ static void a_program_gets_stdio_and_the_kept_files_only(void **state)
 	assert_int_equal(fcntl(kept, F_GETFD), FD_CLOEXEC);
 }
 
+static int run_without_close_range(int channel, void *arg, struct err *err)
+{
+	scope_strbuf struct strbuf out = { 0 };
+	struct proc_run run = { .argv = SH("ls /proc/$$/fd"), .timeout_ms = -1, .out = &out };
+
+	(void)channel;
+	(void)arg;
+	if (memfd_create("leaked", 0) < 0 || block_call(SYS_close_range, ENOSYS, err) < 0 || proc_run(&run, err) < 0)
+		return -1;
+	return strcmp(out.ptr, "0\n1\n2\n") == 0 ? 0 : err_set(err, ERR_INPUT, "%s", out.ptr);
+}
+
+static void an_older_kernel_closes_files_too(void **state)
+{
+	struct err err = { 0 };
+	struct proc child;
+
+	(void)state;
+	assert_ok(proc_fork(&child, run_without_close_range, NULL, &err), err);
+	assert_ok(proc_wait(&child, NULL, &err), err);
+}
+
 static void a_program_gets_the_given_environment(void **state)
 {
 	scope_strbuf struct strbuf out = { 0 };
@@ -261,6 +283,7 @@ int main(void)
 		cmocka_unit_test(outputs_are_collected_apart),
 		cmocka_unit_test(a_status_is_an_error_with_the_last_words),
 		cmocka_unit_test(a_program_gets_stdio_and_the_kept_files_only),
+		cmocka_unit_test(an_older_kernel_closes_files_too),
 		cmocka_unit_test(a_program_gets_the_given_environment),
 		cmocka_unit_test(a_slow_program_is_killed),
 		cmocka_unit_test(what_a_program_leaves_running_is_not_awaited),
