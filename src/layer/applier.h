@@ -65,8 +65,9 @@ static inline bool applier_makes_tree(const struct applier *applier)
 /* The directory that path stands in, made if missing: borrowed, good until the next call. -1 on error. */
 int applier_parent(struct applier *applier, const char *path, struct err *err) MUST_CHECK;
 void applier_forget_parent(struct applier *applier);
-/* The file that path names below the tree, copied up into it. 1, 0 if there is none, -1. */
-int applier_copy_up(struct applier *applier, const char *path, struct err *err) MUST_CHECK;
+/* For a path that leads through links of what is below, or to a file there: the file is copied up unless the tree has it,
+   and *dir_fd (the caller's) is the directory of the tree that holds it. 1, 0 if there is none, -1. */
+int applier_bring_up(struct applier *applier, const char *path, int *dir_fd, struct err *err) MUST_CHECK;
 int applier_open_merged(struct applier *applier, struct err *err) MUST_CHECK;
 
 /* ---- apply-removed.c ---- */

@@ -243,23 +243,27 @@ int applier_parent(struct applier *applier, const char *path, struct err *err)
 	return applier->parent_fd;
 }
 
-int applier_copy_up(struct applier *applier, const char *path, struct err *err)
+int applier_bring_up(struct applier *applier, const char *path, int *dir_fd, struct err *err)
 {
 	scope_strbuf struct strbuf resolved = { 0 };
 	scope_fd int holder_fd = -1;
 	const char *leaf = path_base(path);
 	char *dir = arena_strndup(&applier->arena, path, (size_t)(leaf - path));
-	struct stat st;
+	struct stat st, there;
 
 	if (resolve(applier, dir, &resolved, err) < 0)
 		return -1;
 	path_add(&resolved, leaf);
 	int found = look_up(applier, resolved.ptr, &holder_fd, &st, err);
-	if (found <= 0 || S_ISDIR(st.st_mode))
-		return found < 0 ? -1 : 0;
+	if (found <= 0)
+		return found;
 	path_pop(&resolved);
-	scope_fd int dir_fd = make_dirs(applier, strbuf_str(&resolved), err);
-	if (dir_fd < 0 || layer_copy_entry(holder_fd, leaf, &st, dir_fd, leaf, err) < 0)
+	scope_fd int fd = make_dirs(applier, strbuf_str(&resolved), err);
+	if (fd < 0)
 		return -1;
-	return 1;
+	bool is_here = fstatat(fd, leaf, &there, AT_SYMLINK_NOFOLLOW) == 0;
+	if (!is_here && !S_ISDIR(st.st_mode) && layer_copy_entry(holder_fd, leaf, &st, fd, leaf, err) < 0)
+		return -1;
+	*dir_fd = take_fd(&fd);
+	return is_here || !S_ISDIR(st.st_mode);
 }

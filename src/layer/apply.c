@@ -221,25 +221,30 @@ static int apply_directory(struct applier *applier, int parent_fd, const char *n
 	return finish_directory(applier, fd, entry, is_old, err);
 }
 
-/* The directory that holds what the hard link names, copied up if need be. */
+static bool is_entry(const struct applier *applier, int dir_fd, const char *name, struct stat *st)
+{
+	return fstatat(dir_fd, name, st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       (!applier_makes_tree(applier) || layer_entry_mark(dir_fd, name, st) == LAYER_ENTRY);
+}
+
+/* The directory that holds what the hard link names, brought up from below if need be. */
 static int open_target(struct applier *applier, const char *target, struct stat *st, struct err *err)
 {
 	const char *leaf = path_base(target);
 	struct err cause;
+	int below_fd = -1;
+	scope_fd int fd = root_open_parent(&applier->root, target, &leaf, &cause);
 
-	for (int tries = 0; tries < 2; tries++) {
-		scope_fd int fd = root_open_parent(&applier->root, target, &leaf, &cause);
-		if (fd < 0 && !err_is_errno(&cause, ENOENT) && !err_is_errno(&cause, ENOTDIR))
-			return err_status(err, cause.kind, cause.sys, "%s", cause.msg);
-		if (fd >= 0 && fstatat(fd, leaf, st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    (!applier_makes_tree(applier) || layer_entry_mark(fd, leaf, st) == LAYER_ENTRY))
-			return take_fd(&fd);
-		int found = applier->merged && tries == 0 ? applier_copy_up(applier, target, err) : 0;
-		if (found < 0)
-			return -1;
-		if (!found)
-			break;
-	}
+	if (fd < 0 && !err_is_errno(&cause, ENOENT) && !err_is_errno(&cause, ENOTDIR))
+		return err_status(err, cause.kind, cause.sys, "%s", cause.msg);
+	if (fd >= 0 && is_entry(applier, fd, leaf, st))
+		return take_fd(&fd);
+	int found = applier->merged ? applier_bring_up(applier, target, &below_fd, err) : 0;
+	scope_fd int brought_fd = below_fd;
+	if (found < 0)
+		return -1;
+	if (found && is_entry(applier, brought_fd, leaf, st))
+		return take_fd(&brought_fd);
 	return err_set(err, ERR_NOT_FOUND, "the hard link's target %s is not there", SHOWN(target));
 }
 
