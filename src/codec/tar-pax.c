@@ -16,18 +16,18 @@ struct record {
 struct parse {
 	struct tar_pax *pax;
 	unsigned flags;
-	bool has_major, has_minor;
+	bool has_sparse_name, has_major, has_minor;
 	int64_t blocks; /* GNU.sparse.numblocks, -1 while unknown */
 };
 
 /* ---- values ---- */
 
-static int take_text(const struct record *record, bool *has, struct err *err)
+/* An empty one leaves the header's own for Go and libarchive; POSIX has it deleted. */
+static int take_text(const struct record *record, const char **text, struct err *err)
 {
-	/* Go keeps the header's own value then, POSIX has it deleted. */
 	if (record->value_len == 0)
 		return err_set(err, ERR_INPUT, "is empty");
-	*has = true;
+	*text = record->value;
 	return 0;
 }
 
@@ -40,12 +40,19 @@ static int take_number(const struct record *record, int64_t *number, struct err 
 
 static int take_path(struct parse *parse, const struct record *record, struct err *err)
 {
-	return take_text(record, &parse->pax->has_path, err);
+	/* GNU tar puts a made-up name under "path" and the file's own here, in any order. */
+	return parse->has_sparse_name ? 0 : take_text(record, &parse->pax->path, err);
+}
+
+static int take_sparse_name(struct parse *parse, const struct record *record, struct err *err)
+{
+	parse->has_sparse_name = true;
+	return take_text(record, &parse->pax->path, err);
 }
 
 static int take_link(struct parse *parse, const struct record *record, struct err *err)
 {
-	return take_text(record, &parse->pax->has_link, err);
+	return take_text(record, &parse->pax->link, err);
 }
 
 static int take_size(struct parse *parse, const struct record *record, struct err *err)
@@ -175,7 +182,7 @@ static const struct key {
 	{ "uid", take_uid, KEY_NOT_GLOBAL },
 	{ "gid", take_gid, KEY_NOT_GLOBAL },
 	{ "mtime", take_mtime, KEY_NOT_GLOBAL },
-	{ "GNU.sparse.name", take_path, KEY_SPARSE },
+	{ "GNU.sparse.name", take_sparse_name, KEY_SPARSE },
 	{ "GNU.sparse.size", take_realsize, KEY_SPARSE },
 	{ "GNU.sparse.realsize", take_realsize, KEY_SPARSE },
 	{ "GNU.sparse.major", take_major, KEY_SPARSE },

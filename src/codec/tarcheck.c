@@ -42,6 +42,7 @@ struct tarcheck {
 	bool has_x, has_name, has_link;
 	unsigned globals;
 	struct tar_pax pax;
+	struct strbuf path, link; /* from them; empty if the header's own count */
 	char special_type;
 	struct strbuf special;
 	size_t special_left;
@@ -62,6 +63,12 @@ static size_t padding_of(int64_t size)
 }
 
 /* ---- entries ---- */
+
+void tar_entry_release(struct tar_entry *entry)
+{
+	free(take_ptr(entry->path));
+	free(take_ptr(entry->link));
+}
 
 static void queue_push(struct tarcheck *check, const struct tar_entry *entry)
 {
@@ -108,8 +115,11 @@ static int finish_entry(struct tarcheck *check, int64_t stored, struct err *err)
 		check->entry.size = check->sparse.realsize;
 	}
 	queue_push(check, &check->entry);
+	check->entry = (struct tar_entry){ 0 };
 	check->first = -1;
 	check->has_x = check->has_name = check->has_link = false;
+	strbuf_reset(&check->path);
+	strbuf_reset(&check->link);
 	skip_data(check, stored, padding_of(stored));
 	if (check->sparse.kind == TAR_SPARSE_PAX_1)
 		check->state = IN_MAP;
@@ -226,13 +236,36 @@ static int check_type(const struct tarcheck *check, char type, int format, int64
 	return 0;
 }
 
-/* Two long names for one entry: GNU tar and libarchive choose differently. */
-static int check_names(const struct tarcheck *check, struct err *err)
+static char *header_text(const char *field, size_t len)
 {
-	bool is_doubtful = check->has_x &&
-			   ((check->has_name && check->pax.has_path) || (check->has_link && check->pax.has_link));
+	char *text = strndup(field, len);
 
-	return is_doubtful ? err_set(err, ERR_INPUT, "a GNU and a pax header both give the name") : 0;
+	if (!text)
+		abort();
+	return text;
+}
+
+static char *header_path(const struct tar_block *block, int format)
+{
+	scope_strbuf struct strbuf path = { 0 };
+
+	if (format == TAR_USTAR && block->prefix[0]) {
+		strbuf_add(&path, block->prefix, strnlen(block->prefix, sizeof(block->prefix)));
+		if (path.ptr[path.len - 1] != '/')
+			strbuf_addch(&path, '/');
+	}
+	strbuf_add(&path, block->name, strnlen(block->name, sizeof(block->name)));
+	return strbuf_detach(&path);
+}
+
+static void read_names(struct tarcheck *check, const struct tar_block *block, int format)
+{
+	struct tar_entry *entry = &check->entry;
+
+	entry->path = check->path.len ? strbuf_detach(&check->path) : header_path(block, format);
+	if (entry->type == '1' || entry->type == '2')
+		entry->link = check->link.len ? strbuf_detach(&check->link)
+					      : header_text(block->link, sizeof(block->link));
 }
 
 static int on_entry(struct tarcheck *check, const struct tar_block *block, struct err *err)
@@ -247,14 +280,14 @@ static int on_entry(struct tarcheck *check, const struct tar_block *block, struc
 	tar_sparse_init(&check->sparse, TAR_SPARSE_NONE);
 	if (check->has_x)
 		check->sparse = check->pax.sparse;
-	if (read_numbers(check, block, &size, err) < 0 || check_type(check, type, format, size, err) < 0 ||
-	    check_names(check, err) < 0)
+	if (read_numbers(check, block, &size, err) < 0 || check_type(check, type, format, size, err) < 0)
 		return -1;
 	if (format == TAR_GNU && type != 'S' && has_stray_map(block))
 		return err_set(err, ERR_INPUT, "a sparse map belongs to something that is no sparse file");
 	if ((type == '3' || type == '4') && format != TAR_V7 && read_device(check, block, err) < 0)
 		return -1;
 	check->entry.size = check->entry.type == '0' ? size : 0;
+	read_names(check, block, format);
 	if (type == 'S')
 		return start_gnu_sparse(check, block, err);
 	return finish_entry(check, check->entry.size, err);
@@ -290,33 +323,54 @@ static int start_special(struct tarcheck *check, const struct tar_block *block, 
 	return 0;
 }
 
-static int check_long_name(const struct strbuf *name, struct err *err)
+/* GNU tar lets the pax header win, libarchive and Go the long name. */
+static int set_name(struct strbuf *name, const char *text, struct err *err)
 {
-	size_t len = name->len ? strnlen(name->ptr, name->len) : 0;
+	if (name->len > 0)
+		return err_set(err, ERR_INPUT, "a GNU and a pax header both give the name");
+	strbuf_addstr(name, text);
+	return 0;
+}
+
+static int take_long_name(const struct strbuf *body, struct strbuf *name, struct err *err)
+{
+	size_t len = strlen(strbuf_str(body));
 
 	if (len == 0)
 		return err_set(err, ERR_INPUT, "a long name is empty");
-	for (size_t i = len; i < name->len; i++) {
-		if (name->ptr[i] != '\0')
+	for (size_t i = len; i < body->len; i++) {
+		if (body->ptr[i] != '\0')
 			return err_set(err, ERR_INPUT, "a long name holds a NUL byte");
 	}
-	return 0;
+	return set_name(name, body->ptr, err);
+}
+
+static int take_pax(struct tarcheck *check, struct err *err)
+{
+	struct tar_pax *pax = &check->pax;
+
+	if (tar_pax_parse(pax, check->special.ptr, check->special.len, check->flags, err) < 0)
+		return -1;
+	if (pax->path && set_name(&check->path, pax->path, err) < 0)
+		return -1;
+	return pax->link ? set_name(&check->link, pax->link, err) : 0;
 }
 
 static int on_special(struct tarcheck *check, struct err *err)
 {
 	struct strbuf *body = &check->special;
-	size_t len = body->len;
-	int result;
 
-	if (check->special_type == 'x')
-		result = tar_pax_parse(&check->pax, body->ptr, len, check->flags, err);
-	else if (check->special_type == 'g')
-		result = tar_pax_check_global(body->ptr, len, err);
-	else
-		result = check_long_name(body, err);
-	skip_data(check, 0, padding_of((int64_t)len));
-	return result;
+	skip_data(check, 0, padding_of((int64_t)body->len));
+	switch (check->special_type) {
+	case 'x':
+		return take_pax(check, err);
+	case 'g':
+		return tar_pax_check_global(body->ptr, body->len, err);
+	case 'L':
+		return take_long_name(body, &check->path, err);
+	default:
+		return take_long_name(body, &check->link, err);
+	}
 }
 
 /* ---- blocks ---- */
@@ -460,7 +514,7 @@ static int check_end(struct tarcheck *check, struct err *err)
 	if (check->state == AT_END || (is_whole && !(check->flags & UNTAR_ALLOW_NO_END)))
 		return err_set(err, ERR_INPUT, "the archive has no end mark, it may have been cut off");
 	if (!is_whole)
-		return err_set(err, ERR_INPUT, "the archive ends early");
+		return err_set(err, ERR_INPUT, check->label[0] ? "the archive ends early" : "this is no tar archive");
 	check->zeros = 2 * TAR_BLOCK + (check->state == IN_DATA ? check->padding_left : 0);
 	return 0;
 }
@@ -508,6 +562,12 @@ void tarcheck_close(struct tarcheck *check)
 {
 	if (!check)
 		return;
+	struct tar_entry entry;
+	while (tarcheck_next(check, &entry))
+		tar_entry_release(&entry);
+	tar_entry_release(&check->entry);
+	strbuf_release(&check->path);
+	strbuf_release(&check->link);
 	strbuf_release(&check->special);
 	free(check->queue);
 	free(check->name);

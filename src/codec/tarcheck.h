@@ -49,8 +49,10 @@ _Static_assert(sizeof(struct tar_sparse_block) == TAR_BLOCK, "a sparse map goes 
 
 enum tar_format { TAR_V7, TAR_USTAR, TAR_GNU };
 
-/* What is left of an entry when all its headers are understood. */
+/* What is left of an entry when all its headers are understood. path and link are malloc'ed. */
 struct tar_entry {
+	char *path;
+	char *link;     /* NULL for what is no link */
 	int64_t offset; /* of its first header in the stream */
 	char type;      /* the flag; '0' for every regular file */
 	bool is_sparse;
@@ -61,6 +63,8 @@ struct tar_entry {
 	int64_t mtime;
 	dev_t rdev;
 };
+
+void tar_entry_release(struct tar_entry *entry);
 
 bool tar_block_is_zero(const struct tar_block *block);
 /* The checksum is right. */
@@ -115,7 +119,8 @@ int tar_sparse_finish(const struct tar_sparse *sparse, int64_t stored, struct er
 enum { TAR_SPECIAL_MAX = 1 << 20 };
 
 struct tar_pax {
-	bool has_path, has_link, has_size, has_uid, has_gid, has_mtime;
+	const char *path, *link; /* in the body, NULL if not given */
+	bool has_size, has_uid, has_gid, has_mtime;
 	int64_t size, mtime;
 	int64_t uid, gid;
 	struct tar_sparse sparse;
@@ -133,7 +138,7 @@ struct tarcheck *tarcheck_open(struct reader *below, unsigned flags, const char 
 void tarcheck_close(struct tarcheck *check); /* NULL is fine */
 /* As a reader: the bytes below, once they have been checked. With UNTAR_ALLOW_NO_END a missing end is added. */
 ssize_t tarcheck_read(struct tarcheck *check, void *buf, size_t len, struct err *err) MUST_CHECK;
-/* The oldest entry whose headers have been read completely; false if there is none. */
+/* The oldest entry whose headers have been read completely, to be released; false if there is none. */
 bool tarcheck_next(struct tarcheck *check, struct tar_entry *entry);
 
 #endif

@@ -7,15 +7,18 @@
 #include <archive_entry.h>
 
 #include "decode.h"
-#include "kiln/base/scope.h"
+#include "kiln/base/text.h"
 #include "libarchive.h"
 #include "tarcheck.h"
 
 /*
- * tarcheck and libarchive read the same bytes; what libarchive says about each entry must match. Types and times are
- * tarcheck's: libarchive turns a file with a link name into a hard link and rounds -1.5 up. Names are bytes: without
- * setlocale(3) libarchive keeps them, though it warns of each that is not ASCII, because it tries to convert the names
- * of pax headers. Its option hdrcharset=BINARY would refuse to work with glibc, which knows no such charset.
+ * tarcheck and libarchive read the same bytes. What an entry is comes from tarcheck: libarchive turns a file with a link
+ * name into a hard link, loses the target of a symbolic link that only the pax header has, and rounds -1.5 up. But both
+ * must have understood the same. Data, sparse files and extended attributes come from libarchive.
+ *
+ * Names are bytes. Without setlocale(3) libarchive leaves them so, though it warns of each pax name that is not ASCII,
+ * because it tries to convert it; in a UTF-8 locale it would normalise names, and the comparison would fail. (Its option
+ * hdrcharset=BINARY does not work with glibc, which knows no such character set.)
  */
 struct untar {
 	struct archive *archive;
@@ -75,6 +78,7 @@ void untar_close(struct untar *untar)
 	if (!untar)
 		return;
 	archive_read_free(untar->archive);
+	tar_entry_release(&untar->entry);
 	tarcheck_close(untar->check);
 	free(untar->feed.buf);
 	free(untar->xattrs);
@@ -101,6 +105,13 @@ static bool is_readable(const struct untar *untar, int result)
 	       archive_entry_pathname(untar->archive_entry);
 }
 
+static const char *their_link(const struct untar *untar)
+{
+	const char *link = archive_entry_symlink(untar->archive_entry);
+
+	return link ? link : archive_entry_hardlink(untar->archive_entry);
+}
+
 static int compare(const struct untar *untar, struct err *err)
 {
 	struct archive_entry *theirs = untar->archive_entry;
@@ -108,14 +119,16 @@ static int compare(const struct untar *untar, struct err *err)
 
 	if (archive_read_header_position(untar->archive) != ours->offset)
 		return differs(untar, "place of an entry", err);
+	if (!text_equal(archive_entry_pathname(theirs), ours->path))
+		return differs(untar, "name of an entry", err);
+	if (ours->link && their_link(untar) && !text_equal(their_link(untar), ours->link))
+		return differs(untar, "target of a link", err);
 	if (archive_entry_uid(theirs) != ours->uid || archive_entry_gid(theirs) != ours->gid)
 		return differs(untar, "owner of an entry", err);
 	if ((archive_entry_mode(theirs) & 07777) != (ours->mode & 07777))
 		return differs(untar, "mode of an entry", err);
 	if (archive_entry_size(theirs) != ours->size)
 		return differs(untar, "size of an entry", err);
-	if (!archive_entry_pathname(theirs))
-		return differs(untar, "name of an entry", err);
 	return 0;
 }
 
@@ -125,24 +138,15 @@ static int set_type(const struct untar *untar, struct untar_item *item, struct e
 		['0'] = UNTAR_FILE,  ['1'] = UNTAR_HARDLINK, ['2'] = UNTAR_SYMLINK, ['3'] = UNTAR_CHAR,
 		['4'] = UNTAR_BLOCK, ['5'] = UNTAR_DIR,      ['6'] = UNTAR_FIFO,
 	};
-	size_t len = strlen(item->path);
 
 	item->type = types[(unsigned char)untar->entry.type];
+	if (item->link && !*item->link)
+		return err_set(err, ERR_INPUT, "a link has no target");
 	/* Before there was a type for directories they were files whose name ends so; all readers still know them. */
-	if (item->type != UNTAR_FILE || len == 0 || item->path[len - 1] != '/')
+	if (item->type != UNTAR_FILE || !text_ends(item->path, "/"))
 		return 0;
 	item->type = UNTAR_DIR;
 	return item->size == 0 ? 0 : err_set(err, ERR_INPUT, "a directory has data");
-}
-
-static int set_link(const struct untar *untar, struct untar_item *item, struct err *err)
-{
-	if (item->type != UNTAR_SYMLINK && item->type != UNTAR_HARDLINK)
-		return 0;
-	item->link = archive_entry_symlink(untar->archive_entry);
-	if (!item->link)
-		item->link = archive_entry_hardlink(untar->archive_entry);
-	return item->link && *item->link ? 0 : err_set(err, ERR_INPUT, "a link has no target");
 }
 
 static int by_name(const void *a, const void *b)
@@ -220,16 +224,19 @@ int untar_next(struct untar *untar, struct untar_item *item, struct err *err)
 	if (untar->is_done)
 		return 0;
 	int result = archive_read_next_header(untar->archive, &untar->archive_entry);
+	/* It takes a failed read for the end in one place. */
+	if (untar->feed.has_failed || (result != ARCHIVE_EOF && !is_readable(untar, result)))
+		return feed_error(&untar->feed, untar->archive, untar->name, err);
 	if (result == ARCHIVE_EOF)
 		return finish(untar, err);
-	if (!is_readable(untar, result))
-		return feed_error(&untar->feed, untar->archive, untar->name, err);
+	tar_entry_release(&untar->entry);
 	if (!tarcheck_next(untar->check, &untar->entry))
 		return differs(untar, "number of entries", err);
 	if (compare(untar, err) < 0)
 		return -1;
 	struct untar_item found = {
-		.path = archive_entry_pathname(untar->archive_entry),
+		.path = entry->path,
+		.link = entry->link,
 		.mode = entry->mode & 07777,
 		.uid = entry->uid,
 		.gid = entry->gid,
@@ -237,7 +244,7 @@ int untar_next(struct untar *untar, struct untar_item *item, struct err *err)
 		.mtime = entry->mtime,
 		.rdev = entry->rdev,
 	};
-	if (set_type(untar, &found, err) < 0 || set_link(untar, &found, err) < 0 || set_xattrs(untar, &found, err) < 0)
+	if (set_type(untar, &found, err) < 0 || set_xattrs(untar, &found, err) < 0)
 		return wrap(untar, found.path, err);
 	untar->has_data = found.type == UNTAR_FILE;
 	untar->position = untar->block_offset = 0;
