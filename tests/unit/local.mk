@@ -1,0 +1,77 @@
+# One program per subject, linked with its module and what that may call.
+
+if HAVE_CMOCKA
+unit_tests = \
+	tests/unit/test-base-arena \
+	tests/unit/test-base-err \
+	tests/unit/test-base-file-copy \
+	tests/unit/test-base-file-new \
+	tests/unit/test-base-file-tree \
+	tests/unit/test-base-file \
+	tests/unit/test-base-log \
+	tests/unit/test-base-path \
+	tests/unit/test-base-proc-run \
+	tests/unit/test-base-proc \
+	tests/unit/test-base-root \
+	tests/unit/test-base-strbuf \
+	tests/unit/test-base-text \
+	tests/unit/test-base-time \
+	tests/unit/test-codec-digest \
+	tests/unit/test-codec-json \
+	tests/unit/test-codec-untar \
+	tests/unit/test-layer-apply \
+	tests/unit/test-layer-diff-links \
+	tests/unit/test-layer-diff \
+	tests/unit/test-layer-hostile \
+	tests/unit/test-layer-recipe \
+	tests/unit/test-layer-stack \
+	tests/unit/test-layer-tree \
+	tests/unit/test-oci-config \
+	tests/unit/test-oci-manifest \
+	tests/unit/test-oci-platform \
+	tests/unit/test-oci-reference \
+	tests/unit/test-view-copy \
+	tests/unit/test-view-kinds
+else
+unit_tests =
+TESTS += tests/lib/need-cmocka.sh
+endif
+
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+noinst_HEADERS += \
+	tests/unit/layer-scratch.h \
+	tests/unit/scratch.h \
+	tests/unit/test-codec-util.h \
+	tests/unit/view-lab.h
+
+tests_unit_test_base_arena_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_err_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_file_copy_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_file_new_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_file_tree_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_file_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_log_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_path_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_proc_run_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_proc_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_root_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_strbuf_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_text_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_time_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_codec_digest_LDADD = $(codec_libs) $(CMOCKA_LIBS)
+tests_unit_test_codec_json_LDADD = $(codec_libs) $(CMOCKA_LIBS)
+tests_unit_test_codec_untar_LDADD = $(codec_libs) $(CMOCKA_LIBS)
+tests_unit_test_layer_apply_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_layer_diff_links_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_layer_diff_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_layer_hostile_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_layer_recipe_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_layer_stack_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_layer_tree_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_oci_config_LDADD = $(oci_libs) $(CMOCKA_LIBS)
+tests_unit_test_oci_manifest_LDADD = $(oci_libs) $(CMOCKA_LIBS)
+tests_unit_test_oci_platform_LDADD = $(oci_libs) $(CMOCKA_LIBS)
+tests_unit_test_oci_reference_LDADD = $(oci_libs) $(CMOCKA_LIBS)
+tests_unit_test_view_copy_LDADD = $(view_libs) $(CMOCKA_LIBS)
+tests_unit_test_view_kinds_LDADD = $(view_libs) $(CMOCKA_LIBS)
