@@ -212,6 +212,21 @@ static void the_way_up_ends_at_a_directory_that_was_moved(void **state)
 	dir_stack_release(&stack);
 }
 
+static void a_link_is_never_entered(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct dir_stack stack = { .base_fd = scratch->fd };
+	struct err err = { 0 };
+
+	put_dir(scratch->fd, "dir");
+	put_link(scratch->fd, "link", "dir");
+	assert_int_equal(dir_stack_push(&stack, "link", true, &err), DIR_FAILED);
+	assert_int_equal(dir_stack_push(&stack, "none", true, &err), DIR_GONE);
+	assert_int_equal(dir_stack_push(&stack, "dir", true, &err), DIR_ENTERED);
+	assert_ok(dir_stack_pop(&stack, &err), err);
+	dir_stack_release(&stack);
+}
+
 static void usage_passes_over_what_it_may_not_read(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -321,6 +336,7 @@ int main(void)
 		scratch_test(several_processes_may_remove_the_same_tree),
 		scratch_test(a_tree_that_is_being_filled_does_not_hold_the_removal),
 		scratch_test(the_way_up_ends_at_a_directory_that_was_moved),
+		scratch_test(a_link_is_never_entered),
 		scratch_test(usage_passes_over_what_it_may_not_read),
 		scratch_test(usage_counts_blocks_of_everything),
 		scratch_test(a_failure_names_the_place),
