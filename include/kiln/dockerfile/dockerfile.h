@@ -62,28 +62,32 @@ struct instruction {
 	int first_line, last_line; /* 1-based, inclusive, heredoc bodies included */
 	const char *original;      /* the logical line: continuations joined, comments dropped, leading keyword included;
 				      for progress and history labels. Heredocs: the first line only. */
-	const char *text;          /* what follows the keyword and the flags, trimmed on the left; RUN/CMD/ENTRYPOINT shell
-				      form is exactly this */
+	const char *text;          /* what follows the keyword and the flags, trimmed; RUN/CMD/ENTRYPOINT shell form is
+				      exactly this */
 	const char *comment;       /* doc comment above (joined), or NULL */
 	struct instruction_flag *flags;
 	size_t flag_count;
 	bool is_json;              /* exec form */
-	const char **words;        /* exec form: the argv; COPY/ADD: sources then destination, still unexpanded (shell words
-				      split, quotes kept for expansion; JSON: as is); EXPOSE, VOLUME, SHELL: the words;
-				      WORKDIR, USER, STOPSIGNAL, MAINTAINER: one word, the rest of the line */
+	const char **words;        /* never NULL, NULL-terminated. Exec form: the argv; COPY/ADD: sources then destination,
+				      still unexpanded (split at blanks, quotes kept for expansion; JSON: as is); EXPOSE
+				      (sorted), VOLUME, SHELL: the words; WORKDIR, USER, STOPSIGNAL, MAINTAINER: one word,
+				      the rest of the line */
 	size_t word_count;
 	struct key_value *pairs;   /* ENV, LABEL, ARG */
 	size_t pair_count;
 	bool is_legacy_pair;       /* ENV k v */
-	struct heredoc *heredocs;
+	struct heredoc *heredocs;  /* in the order of the line. COPY/ADD: those of its words, in their order */
 	size_t heredoc_count;
+	const struct heredoc **word_heredocs; /* COPY/ADD: for each word the heredoc that it is, or NULL for a file */
+	bool is_heredoc_command;   /* RUN: the text is one heredoc and nothing else, so its body is the command */
 
 	/* FROM */
 	const char *base;          /* unexpanded */
 	const char *stage_name;    /* lower-cased, NULL if none */
 	const char *platform;      /* unexpanded, NULL if none */
 
-	/* HEALTHCHECK: durations in ns, 0 = not given; test is ["NONE"], ["CMD", ...] or ["CMD-SHELL", text] */
+	/* HEALTHCHECK: durations in ns, 0 = not given; test is ["NONE"], ["CMD", ...] or ["CMD-SHELL", text],
+	   NULL-terminated */
 	const char **test;
 	size_t test_count;
 	int64_t interval_ns, timeout_ns, start_period_ns, start_interval_ns;
@@ -138,8 +142,9 @@ struct dockerfile *dockerfile_parse(struct arena *arena, const char *name, const
 /* Parses one ONBUILD trigger (escape '\\'): exactly one instruction, not FROM/ONBUILD/MAINTAINER. */
 struct instruction *dockerfile_parse_trigger(struct arena *arena, const char *text, struct err *err) MUST_CHECK;
 
-/* The excerpt of BuildKit's client: "NAME:LINE\n----\n  1 |   FROM x\n  2 | >>> RUN y\n----\n", with 3 lines around the
-   place (all lines of a range are marked). Control characters are made visible. "" if the place is unknown. */
+/* The excerpt of BuildKit's client: "NAME:LINE\n----\n   1 |     FROM x\n   2 | >>> RUN y\n----\n", with two lines before
+   and after a single one, one with a range (all lines of a range are marked). Control characters are made visible. ""
+   if the place is unknown. */
 char *dockerfile_excerpt(struct arena *arena, const struct dockerfile *file_or_null, const char *name, const char *text,
 			 size_t len, const struct dockerfile_place *place);
 

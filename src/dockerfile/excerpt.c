@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "internal.h"
+
+/* The lines around an error: BuildKit's solver/errdefs.Source.Print. */
+
+/* What is shown of one line. */
+#define WIDTH_MAX 1000
+#define RULE      "--------------------\n"
+
+/* Tabs stay; what would move the cursor or hide text does not. */
+static void add_visible(struct strbuf *buf, struct slice line)
+{
+	char bytes[5] = "", out[32];
+	uint32_t rune;
+
+	if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	bool is_cut = line.len > WIDTH_MAX;
+	line.len = is_cut ? WIDTH_MAX : line.len;
+	while (line.len > 0) {
+		size_t width = rune_decode(line, &rune);
+		if (rune == '\t' || (rune >= ' ' && rune < 0x7f)) {
+			strbuf_addch(buf, (char)rune);
+		} else {
+			memcpy(bytes, line.ptr, width);
+			bytes[width] = '\0';
+			strbuf_addstr(buf, rune ? err_printable(out, sizeof(out), bytes) : "\\x00");
+		}
+		line = slice_skip(line, width);
+	}
+	strbuf_addstr(buf, is_cut ? "..." : "");
+}
+
+/* An empty last line, behind the last newline, counts. */
+static int count_lines(const char *text, size_t len)
+{
+	int count = 1;
+
+	for (size_t i = 0; i < len; i++)
+		count += text[i] == '\n';
+	return count;
+}
+
+/* One line gets four lines of company, several get two: as many as fit above and below. */
+static void pad(int *first, int *last, int count)
+{
+	int wanted = *first == *last ? 4 : 2;
+
+	for (int added = 0; added < wanted; added++) {
+		if (*first > 1) {
+			--*first;
+			added++;
+		}
+		if (*last != count) {
+			++*last;
+			added++;
+		}
+	}
+}
+
+static struct slice take_line(struct slice *rest)
+{
+	const char *newline = rest->len ? memchr(rest->ptr, '\n', rest->len) : NULL;
+	struct slice line = { rest->ptr, newline ? (size_t)(newline - rest->ptr) : rest->len };
+
+	*rest = slice_skip(*rest, line.len + (newline != NULL));
+	return line;
+}
+
+char *dockerfile_excerpt(struct arena *arena, const struct dockerfile *file_or_null, const char *name, const char *text,
+			 size_t len, const struct dockerfile_place *place)
+{
+	scope_strbuf struct strbuf buf = { 0 };
+	struct slice rest = { text, len };
+	int count = count_lines(text, len);
+	int first = place->first_line, last = place->last_line < first ? first : place->last_line;
+
+	if (first < 1 || first > count)
+		return arena_strdup(arena, "");
+	last = last > count ? count : last;
+	pad(&first, &last, count);
+	strbuf_addf(&buf, "%s:%d\n" RULE, shown(arena, file_or_null ? file_or_null->name : name), place->first_line);
+	for (int i = 1; i <= last; i++) {
+		struct slice line = take_line(&rest);
+		bool is_marked = i >= place->first_line && (i <= place->last_line || i == place->first_line);
+		if (i < first)
+			continue;
+		strbuf_addf(&buf, " %3d | %s ", i, is_marked ? ">>>" : "   ");
+		add_visible(&buf, line);
+		strbuf_addch(&buf, '\n');
+	}
+	strbuf_addstr(&buf, RULE);
+	return arena_strdup(arena, strbuf_str(&buf));
+}
