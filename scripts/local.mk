@@ -4,8 +4,13 @@ EXTRA_DIST += \
 	scripts/check-headers.sh \
 	scripts/check-layers.sh \
 	scripts/check-lists.sh \
+	scripts/check-sanitizers \
 	scripts/check-shell.sh \
+	scripts/check-static \
 	scripts/debian-base \
+	scripts/fuzz \
 	scripts/lib/common.sh \
 	scripts/lib/tap.sh \
-	scripts/setup
+	scripts/quickstart \
+	scripts/setup \
+	scripts/test

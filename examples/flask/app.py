@@ -2,6 +2,8 @@
 
 import os
 import platform
+import signal
+import sys
 
 from flask import Flask, render_template
 
@@ -22,4 +24,6 @@ def page():
 
 
 if __name__ == "__main__":
+    # The kernel gives the first process of a container no default action for SIGTERM.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app.run(host="0.0.0.0", port=int(os.environ.get("PORT", "8080")))
