@@ -55,6 +55,14 @@ static int filter_open(struct filter_decoder *decoder, struct window *window, st
 	return 0;
 }
 
+/* libarchive stops at what is no other bzip2 stream and calls that the end. */
+static int check_end(const struct filter_decoder *decoder, const struct window *window, struct err *err)
+{
+	if (archive_filter_bytes(decoder->archive, -1) == decoder->feed.given)
+		return 0;
+	return err_set(err, ERR_INPUT, "%s: the compressed data has something else after its end", window->name);
+}
+
 static ssize_t filter_read(struct decoder *base, struct window *window, void *buf, size_t len, struct err *err)
 {
 	struct filter_decoder *decoder = (struct filter_decoder *)base;
@@ -66,7 +74,7 @@ static ssize_t filter_read(struct decoder *base, struct window *window, void *bu
 		int64_t offset;
 		int result = archive_read_data_block(decoder->archive, &block, &decoder->block_len, &offset);
 		if (result == ARCHIVE_EOF)
-			return 0;
+			return check_end(decoder, window, err);
 		if (result != ARCHIVE_OK)
 			return feed_error(&decoder->feed, decoder->archive, window->name, err);
 		decoder->block = block;

@@ -14,8 +14,10 @@ static ssize_t give(struct archive *archive, void *arg, const void **bytes)
 	ssize_t count = feed->has_failed ? -1 : feed->pull(feed->arg, feed->buf, FEED_SIZE, &feed->err);
 
 	*bytes = feed->buf;
-	if (count >= 0)
+	if (count >= 0) {
+		feed->given += count;
 		return count;
+	}
 	feed->has_failed = true;
 	archive_set_error(archive, EIO, "read");
 	return ARCHIVE_FATAL;

@@ -5,6 +5,7 @@
 #include "kiln/base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct archive;
@@ -16,7 +17,8 @@ struct archive;
 struct feed {
 	ssize_t (*pull)(void *arg, void *buf, size_t len, struct err *err);
 	void *arg;
-	void *buf; /* malloc'ed by feed_open, freed by the owner */
+	void *buf;     /* malloc'ed by feed_open, freed by the owner */
+	int64_t given; /* bytes so far */
 	struct err err;
 	bool has_failed;
 };
