@@ -26,6 +26,7 @@
  *	cache/HEX		JSON: one small record per step key
  *	notes/KIND-HEX		small documents that may be lost: last build (for --explain), stat caches
  *	mounts/HEX		cache mounts
+ *	unsynced/		empty files that say what is not on disk yet (src/store/sync.c), and the guard of publishing
  *	tmp/RANDOM/		work in progress with a flock'ed file "lock"; one whose lock is free is swept at the next open
  *
  * Promises (security.md 4.1): a name always points to an image all of whose parts are there; a command that exited 0
@@ -56,11 +57,14 @@ int store_fd(const struct store *store); /* the root directory */
 /* ---- work in progress (work.c) ---- */
 
 struct store_work {
-	int fd;        /* tmp/RANDOM, on the store's file system */
+	int fd; /* tmp/RANDOM, on the store's file system; the name "lock" in it is taken */
 	int lock_fd;
 	char name[32];
 };
-#define STORE_WORK_EMPTY { .fd = -1, .lock_fd = -1 }
+#define STORE_WORK_EMPTY                \
+	{                               \
+		.fd = -1, .lock_fd = -1 \
+	}
 int store_work_new(struct store *store, struct store_work *work, struct err *err) MUST_CHECK;
 /* Removes the directory with all that is in it. Safe on empty. */
 void store_work_end(struct store *store, struct store_work *work);
@@ -76,15 +80,20 @@ struct store_blob {
 };
 int store_blob_new(struct store *store, struct store_blob *blob, struct err *err) MUST_CHECK;
 /* expected may be NULL; a difference is ERR_CORRUPT. An existing blob wins. Synced by store_sync or with the next name. */
-int store_blob_commit(struct store *store, struct store_blob *blob, const struct digest *expected, struct err *err) MUST_CHECK;
+int store_blob_commit(struct store *store, struct store_blob *blob, const struct digest *expected,
+		      struct err *err) MUST_CHECK;
 void store_blob_abandon(struct store_blob *blob);
-int store_blob_put(struct store *store, const void *bytes, size_t len, struct digest *digest, struct err *err) MUST_CHECK;
+/* Makes work/name, whose digest the caller has computed while writing it, a blob. An existing blob wins. */
+int store_blob_adopt(struct store *store, struct store_work *work, const char *name, const struct digest *digest,
+		     struct err *err) MUST_CHECK;
+int store_blob_put(struct store *store, const void *bytes, size_t len, struct digest *digest,
+		   struct err *err) MUST_CHECK;
 bool store_blob_has(struct store *store, const struct digest *digest, int64_t *size);
 /* Open for streaming: the caller verifies what it reads (reader_hash). ERR_NOT_FOUND "blob sha256:... is not in the store". */
 int store_blob_open(struct store *store, const struct digest *digest, int64_t *size, struct err *err) MUST_CHECK;
 /* Small documents, verified: a wrong digest is ERR_CORRUPT. */
-int store_blob_read(struct store *store, const struct digest *digest, size_t limit, struct strbuf *buf, struct err *err)
-	MUST_CHECK;
+int store_blob_read(struct store *store, const struct digest *digest, size_t limit, struct strbuf *buf,
+		    struct err *err) MUST_CHECK;
 
 /* ---- layers (layers.c) ---- */
 
@@ -114,8 +123,8 @@ int store_layer_info(struct store *store, struct arena *arena, const struct dige
 int store_layer_publish(struct store *store, struct store_work *work, const char *tree_name, const char *recipe_name,
 			const struct layer_info *info, struct err *err) MUST_CHECK;
 /* Adds a known compressed form (appears whole; the last of two writers wins, no blob is lost that matters). */
-int store_layer_add_blob(struct store *store, const struct digest *diff_id, const struct layer_blob *blob, struct err *err)
-	MUST_CHECK;
+int store_layer_add_blob(struct store *store, const struct digest *diff_id, const struct layer_blob *blob,
+			 struct err *err) MUST_CHECK;
 /* A reader of the layer's uncompressed tar: from the recipe and the tree by a child process through a pipe is not
    needed: it writes straight to out. From a blob if there is no recipe (inflated). The diff id is verified; a mismatch is
    ERR_CORRUPT naming layer and file. */
@@ -125,17 +134,19 @@ int store_layer_tar(struct store *store, const struct digest *diff_id, struct wr
 
 struct image_record {
 	struct digest config;
-	struct digest manifest;   /* zero if kiln made the image and it has no manifest yet */
+	struct digest manifest; /* zero if kiln made the image and it has no manifest yet */
 	const char *manifest_type;
-	struct digest *diff_ids;  /* bottom first */
+	struct digest *diff_ids; /* bottom first */
 	size_t diff_id_count;
-	int64_t created;          /* seconds: when it came into the store, for `images` order */
-	int64_t size;             /* sum of tar sizes */
+	int64_t created; /* seconds: when it came into the store, for `images` order */
+	int64_t size;    /* sum of tar sizes */
 };
+/* Of two records for one image the one with a manifest stays, the newer if both have one. */
 int store_image_put(struct store *store, const struct image_record *record, struct err *err) MUST_CHECK;
 int store_image_get(struct store *store, struct arena *arena, const struct digest *config, struct image_record *record,
 		    struct err *err) MUST_CHECK;
-/* Points name (canonical text) to an image that is in the store; syncs everything that it reaches first. */
+/* Points name (canonical text) to an image that is in the store; syncs everything that it reaches first. A name that
+   points there already is left as it is. */
 int store_name_set(struct store *store, const char *name, const struct digest *config, struct err *err) MUST_CHECK;
 /* ERR_NOT_FOUND. */
 int store_name_get(struct store *store, const char *name, struct digest *config, struct err *err) MUST_CHECK;
@@ -147,25 +158,26 @@ struct store_name {
 	int64_t set_at; /* seconds */
 };
 /* Every name, then every image that no name points to; newest first. */
-int store_names(struct store *store, struct arena *arena, struct store_name **names, size_t *count, struct err *err)
-	MUST_CHECK;
+int store_names(struct store *store, struct arena *arena, struct store_name **names, size_t *count,
+		struct err *err) MUST_CHECK;
 /* Image whose configuration digest begins with hex (at least 4 digits; docker's short ids), unique. ERR_NOT_FOUND / ERR_USAGE if
    ambiguous. */
 int store_image_by_prefix(struct store *store, const char *hex, struct digest *config, struct err *err) MUST_CHECK;
+/* Removes the names that point to it too. */
 int store_image_remove(struct store *store, const struct digest *config, struct err *err) MUST_CHECK;
 
 /* ---- step cache and notes (cache.c) ---- */
 
 struct cache_record {
 	struct digest diff_id;
-	int64_t created; /* seconds, for history of a hit when there is no SOURCE_DATE_EPOCH */
+	int64_t created;  /* seconds, for history of a hit when there is no SOURCE_DATE_EPOCH */
 	const char *what; /* the instruction, for people */
 };
 /* 1 hit (and its layer is there), 0 miss (also when damaged: it is removed), -1 only if the store itself fails. */
 int store_cache_get(struct store *store, struct arena *arena, const struct digest *key, struct cache_record *record,
 		    struct err *err) MUST_CHECK;
-int store_cache_put(struct store *store, const struct digest *key, const struct cache_record *record, struct err *err)
-	MUST_CHECK;
+int store_cache_put(struct store *store, const struct digest *key, const struct cache_record *record,
+		    struct err *err) MUST_CHECK;
 /* Small documents that may be lost. get: 1, 0 if there is none (or over limit), -1. */
 int store_note_get(struct store *store, const char *kind, const struct digest *id, size_t limit, struct strbuf *buf,
 		   struct err *err) MUST_CHECK;
@@ -196,10 +208,11 @@ int store_reset(const char *path, int wait_ms, struct err *err) MUST_CHECK;
 
 /* Reads everything and calls bad(arg, text) for each damage; repair removes what is bad and what leads to it. Returns the
    number of problems. */
-int store_verify(struct store *store, bool repair, void (*bad)(void *arg, const char *text), void *arg, struct err *err)
-	MUST_CHECK;
+int store_verify(struct store *store, bool repair, void (*bad)(void *arg, const char *text), void *arg,
+		 struct err *err) MUST_CHECK;
 
-/* Everything written so far is on disk (syncfs). */
+/* All blobs, layers and images are on disk: one syncfs if anything was published since the last one, by whatever
+   process; else a few system calls. For results without a name. */
 int store_sync(struct store *store, struct err *err) MUST_CHECK;
 
 #endif
