@@ -3,8 +3,11 @@
 fuzz_targets = \
 	tests/fuzz/fuzz-config \
 	tests/fuzz/fuzz-index \
+	tests/fuzz/fuzz-inflate \
+	tests/fuzz/fuzz-json \
 	tests/fuzz/fuzz-manifest \
-	tests/fuzz/fuzz-reference
+	tests/fuzz/fuzz-reference \
+	tests/fuzz/fuzz-tar
 check_PROGRAMS += $(fuzz_targets)
 TESTS += $(fuzz_targets)
 EXTRA_DIST += tests/fuzz/corpus
@@ -23,9 +26,18 @@ tests_fuzz_fuzz_config_LDADD = $(oci_libs)
 tests_fuzz_fuzz_index_SOURCES = tests/fuzz/fuzz-index.c $(fuzz_main)
 tests_fuzz_fuzz_index_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_index_LDADD = $(oci_libs)
+tests_fuzz_fuzz_inflate_SOURCES = tests/fuzz/fuzz-inflate.c $(fuzz_main)
+tests_fuzz_fuzz_inflate_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_inflate_LDADD = $(codec_libs)
+tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz-json.c $(fuzz_main)
+tests_fuzz_fuzz_json_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_json_LDADD = $(codec_libs)
 tests_fuzz_fuzz_manifest_SOURCES = tests/fuzz/fuzz-manifest.c $(fuzz_main)
 tests_fuzz_fuzz_manifest_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_manifest_LDADD = $(oci_libs)
 tests_fuzz_fuzz_reference_SOURCES = tests/fuzz/fuzz-reference.c $(fuzz_main)
 tests_fuzz_fuzz_reference_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_reference_LDADD = $(oci_libs)
+tests_fuzz_fuzz_tar_SOURCES = tests/fuzz/fuzz-tar.c $(fuzz_main)
+tests_fuzz_fuzz_tar_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_tar_LDADD = $(codec_libs)

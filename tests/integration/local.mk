@@ -1,5 +1,10 @@
 # The program as people run it, each file with a store of its own.
 
-integration_tests =
+integration_tests = \
+	tests/integration/bad-input.bats \
+	tests/integration/basic.bats \
+	tests/integration/tools.bats \
+	tests/integration/views.bats
 TESTS += $(integration_tests)
-EXTRA_DIST += $(integration_tests)
+EXTRA_DIST += $(integration_tests) \
+	tests/integration/lib.bash

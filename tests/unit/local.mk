@@ -16,22 +16,31 @@ unit_tests = \
 	tests/unit/test-base-strbuf \
 	tests/unit/test-base-text \
 	tests/unit/test-base-time \
+	tests/unit/test-codec-compress \
 	tests/unit/test-codec-digest \
+	tests/unit/test-codec-inflate \
+	tests/unit/test-codec-json-table \
 	tests/unit/test-codec-json \
+	tests/unit/test-codec-stream \
 	tests/unit/test-codec-untar \
+	tests/unit/test-dockerfile-cases \
 	tests/unit/test-layer-apply \
 	tests/unit/test-layer-diff-links \
 	tests/unit/test-layer-diff \
 	tests/unit/test-layer-hostile \
 	tests/unit/test-layer-recipe \
+	tests/unit/test-layer-roundtrip \
 	tests/unit/test-layer-stack \
+	tests/unit/test-layer-tar \
 	tests/unit/test-layer-tree \
 	tests/unit/test-oci-config \
 	tests/unit/test-oci-manifest \
 	tests/unit/test-oci-platform \
 	tests/unit/test-oci-reference \
+	tests/unit/test-store-layers \
 	tests/unit/test-view-copy \
-	tests/unit/test-view-kinds
+	tests/unit/test-view-kinds \
+	tests/unit/test-view-same
 else
 unit_tests =
 TESTS += tests/lib/need-cmocka.sh
@@ -40,10 +49,13 @@ endif
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 noinst_HEADERS += \
+	tests/unit/dockerfile-dump.h \
 	tests/unit/layer-scratch.h \
 	tests/unit/scratch.h \
+	tests/unit/store-fixture.h \
 	tests/unit/test-codec-util.h \
-	tests/unit/view-lab.h
+	tests/unit/view-lab.h \
+	tests/unit/view-steps.h
 
 tests_unit_test_base_arena_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_err_LDADD = $(base_libs) $(CMOCKA_LIBS)
@@ -59,19 +71,28 @@ tests_unit_test_base_root_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_strbuf_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_text_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_time_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_codec_compress_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_digest_LDADD = $(codec_libs) $(CMOCKA_LIBS)
+tests_unit_test_codec_inflate_LDADD = $(codec_libs) $(CMOCKA_LIBS)
+tests_unit_test_codec_json_table_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_json_LDADD = $(codec_libs) $(CMOCKA_LIBS)
+tests_unit_test_codec_stream_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_untar_LDADD = $(codec_libs) $(CMOCKA_LIBS)
+tests_unit_test_dockerfile_cases_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_apply_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_diff_links_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_diff_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_hostile_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_recipe_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_layer_roundtrip_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_stack_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_layer_tar_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_tree_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_config_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_manifest_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_platform_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_reference_LDADD = $(oci_libs) $(CMOCKA_LIBS)
+tests_unit_test_store_layers_LDADD = $(store_libs) $(CMOCKA_LIBS)
 tests_unit_test_view_copy_LDADD = $(view_libs) $(CMOCKA_LIBS)
 tests_unit_test_view_kinds_LDADD = $(view_libs) $(CMOCKA_LIBS)
+tests_unit_test_view_same_LDADD = $(view_libs) $(CMOCKA_LIBS)

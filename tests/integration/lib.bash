@@ -1,0 +1,234 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# What every .bats file loads: a store of its own, small base images made on the spot, and the words that tests are
+# written in. No network, no image from elsewhere.
+#
+#	setup_file() { new_lab; import_base; }
+#	teardown_file() { end_lab; }
+#
+# $lab is a directory of the file, with the store ($KILN_ROOT) and an empty HOME; each test starts in a new directory in it.
+
+# shellcheck disable=SC2154 # bats sets output and status
+
+bats_require_minimum_version 1.5.0
+
+srcdir=${srcdir:-$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}
+export KILN=${KILN:-$srcdir/kiln} KILN_SECCOMP_DIR=${KILN_SECCOMP_DIR:-$srcdir/seccomp}
+
+kiln() {
+	"$KILN" "$@"
+}
+
+# ---- life of a file ----
+
+new_lab() {
+	lab=$(mktemp -d "${TMPDIR:-/tmp}/kiln-lab-XXXXXX")
+	mkdir -m 755 "$lab/home" "$lab/work"
+	mkdir -m 700 "$lab/run"
+	export lab KILN_ROOT=$lab/store HOME=$lab/home XDG_RUNTIME_DIR=$lab/run
+	unset XDG_DATA_HOME XDG_CONFIG_HOME XDG_CACHE_HOME SOURCE_DATE_EPOCH
+	umask 022
+	[ -x "$KILN" ] || fail "there is no program $KILN"
+}
+
+# Files of sub-ids are removed by kiln itself; whatever stays behind fails the file.
+end_lab() {
+	[ -n "${lab:-}" ] || return 0
+	local left
+	kiln system reset --force >/dev/null
+	[ ! -e "$KILN_ROOT" ] || [ -z "$(ls -A "$KILN_ROOT")" ] || fail "reset left $(find "$KILN_ROOT" | head)"
+	if [ -e "$lab/storage" ]; then
+		in_namespace rm -rf "$lab/storage" "$lab/runroot"
+	fi
+	left=$(processes_of_lab)
+	[ -z "$left" ] || fail "processes stay behind: $left"
+	cd /
+	rm -rf "$lab"
+}
+
+setup() {
+	cd "$(mktemp -d "$lab/work/XXXXXX")" || return 1
+}
+
+# Processes that this file's kiln started and that still are there, with what they run.
+processes_of_lab() {
+	local folder
+	for folder in /proc/[0-9]*; do
+		# The tests' own shells carry the lab in their environment too, but are not kiln.
+		grep -qzF "KILN_ROOT=$lab" "$folder/environ" 2>/dev/null || continue
+		case "$(readlink "$folder/exe" 2>/dev/null)" in
+		*/bash | */grep | */sleep | */env | */timeout | */bats* | '') ;;
+		*) printf '%s(%s) ' "${folder#/proc/}" "$(tr '\0' ' ' <"$folder/cmdline")" ;;
+		esac
+	done
+}
+
+# ---- words ----
+
+fail() {
+	printf '%s\n' "$*" >&2
+	return 1
+}
+
+# The last `run` printed this text (a fixed string).
+says() {
+	local text
+	for text in "$@"; do
+		grep -qF -e "$text" <<<"$output" || fail "expected: $text" "got:" "$output" || return 1
+	done
+}
+
+says_not() {
+	local text
+	for text in "$@"; do
+		! grep -qF -e "$text" <<<"$output" || fail "did not expect: $text" "got:" "$output" || return 1
+	done
+}
+
+equal() {
+	[ "$1" = "$2" ] || fail "${3:-expected equal}:" "$1" "$2"
+}
+
+differ() {
+	[ "$1" != "$2" ] || fail "${3:-expected to differ}:" "$1"
+}
+
+# Writes the Dockerfile on standard input.
+dockerfile() {
+	cat >"${1:-Dockerfile}"
+}
+
+# build [OPTION...]: the current directory's Dockerfile, plain progress; what it prints is in $output.
+build() {
+	run -0 kiln build --progress=plain "$@" .
+}
+
+# The command that an image must be able to run: its output in $output.
+in_image() {
+	run -0 kiln run --rm "$@"
+}
+
+image_id() {
+	kiln inspect "$1" | jq -r '.[0].Id'
+}
+
+diff_ids() {
+	kiln inspect "$1" | jq -r '.[0].RootFS.Layers[]'
+}
+
+# How many steps of the last build's output say this word: CACHED, DONE, ERROR.
+steps() {
+	grep -cE "^#[0-9]+ $1" <<<"$output" || true
+}
+
+# ---- base images ----
+
+# make_rootfs DIR: busybox with all its applets, users, a shell.
+make_rootfs() {
+	local root=$1 applet
+	mkdir -p "$root"/{bin,sbin,etc,root,tmp,var/log,usr/bin,usr/sbin,home,dev,proc,sys}
+	cp /bin/busybox "$root/bin/busybox"
+	for applet in $(/bin/busybox --list); do
+		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
+	done
+	chmod 1777 "$root/tmp"
+	chmod 700 "$root/root"
+	printf 'root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000:web:/home/web:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' \
+		>"$root/etc/passwd"
+	printf 'root:x:0:\nweb:x:1000:\nstaff:x:50:web\nnogroup:x:65534:\n' >"$root/etc/group"
+	printf 'NAME=lab\n' >"$root/etc/os-release"
+}
+
+# add_program DIR PROGRAM...: programs of this machine with their libraries (setcap, setfattr: busybox has none).
+add_program() {
+	local root=$1 program file
+	shift
+	for program in "$@"; do
+		program=$(PATH=$PATH:/usr/sbin:/sbin command -v "$program") || fail "no $program on this machine" || return 1
+		cp -L "$program" "$root/usr/bin/"
+		for file in $(ldd "$program" 2>/dev/null | grep -o '/[^ ]*'); do
+			mkdir -p "$root$(dirname "$file")"
+			[ -e "$root$file" ] || cp -L "$file" "$root$file"
+		done
+	done
+}
+
+pack_rootfs() {
+	tar -C "$1" --owner=0 --group=0 --numeric-owner --sort=name --mtime=@1500000000 -cf - .
+}
+
+# The image `base`: busybox. Packed once per file.
+import_base() {
+	make_rootfs "$lab/rootfs"
+	pack_rootfs "$lab/rootfs" >"$lab/base.tar"
+	kiln import --change 'CMD ["sh"]' "$lab/base.tar" base >/dev/null
+}
+
+# The image `tools`: busybox, and setcap, getcap, setfattr, getfattr.
+import_tools() {
+	make_rootfs "$lab/rootfs-tools"
+	add_program "$lab/rootfs-tools" setcap getcap setfattr getfattr
+	pack_rootfs "$lab/rootfs-tools" >"$lab/tools.tar"
+	kiln import --change 'CMD ["sh"]' "$lab/tools.tar" tools >/dev/null
+}
+
+# ---- what a test needs of the machine: missing, it is skipped, and fails when MUST_RUN=1 ----
+
+cannot_run() {
+	[ "${MUST_RUN:-0}" != 1 ] || fail "MUST_RUN=1, but: $1" || return 1
+	skip "$1"
+}
+
+need_program() {
+	local program
+	for program in "$@"; do
+		PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || cannot_run "$program is not installed"
+	done
+}
+
+need_user() {
+	[ "$(id -u)" -ne 0 ] || cannot_run "this is about an ordinary user"
+}
+
+need_fuse() {
+	need_program fuse-overlayfs
+	[ -w /dev/fuse ] || cannot_run "/dev/fuse cannot be opened"
+}
+
+need_view() {
+	case "$1" in
+	fuse-overlayfs) need_fuse ;;
+	overlay) kiln --view overlay doctor >/dev/null 2>&1 || cannot_run "the kernel gives no overlay to users" ;;
+	esac
+}
+
+need_network_helper() {
+	command -v slirp4netns >/dev/null || command -v pasta >/dev/null || cannot_run "neither slirp4netns nor pasta is installed"
+	[ -c /dev/net/tun ] || cannot_run "there is no /dev/net/tun"
+}
+
+# ---- the other tools ----
+
+# A user namespace with all of the user's ids and a mount namespace where only cgroup2 shows, since crun refuses a machine
+# that has both kinds; and a /run of its own, since inside podman takes itself for root.
+in_namespace() {
+	local enter=(unshare --mount)
+	[ "$(id -u)" -eq 0 ] || enter=(unshare --user --map-root-user --map-auto --mount)
+	"${enter[@]}" sh -euc '
+		[ ! -d /sys/fs/cgroup/unified ] || mount --rbind /sys/fs/cgroup/unified /sys/fs/cgroup
+		mount -t tmpfs tmpfs /run
+		exec "$@"' sh "$@"
+}
+
+podman() {
+	in_namespace podman --root "$lab/storage" --runroot "$lab/runroot" --storage-driver vfs \
+		--cgroup-manager cgroupfs --events-backend none "$@"
+}
+
+podman_run() {
+	podman run --rm --cgroups=disabled --network=none "$@"
+}
+
+buildah() {
+	in_namespace buildah --root "$lab/storage" --runroot "$lab/runroot" --storage-driver vfs "$@"
+}

@@ -1,0 +1,195 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154 # lib.bash and bats set lab, output and status
+# The three views give the same image, to the digest, for a Dockerfile with everything that a view can get wrong.
+
+load lib
+
+setup_file() {
+	new_lab
+	import_tools
+	cd "$lab/work" || return
+	mkdir everything
+	cd everything || return
+	echo 'from the context' >file
+	mkdir -p tree/sub
+	echo a >tree/a
+	echo b >tree/sub/b
+	ln -s a tree/link
+	dockerfile <<-'END'
+		FROM tools AS start
+		RUN mkdir -p /d/sub /gone/deep /opaque/old /moved/x/y /stays /kinds \
+		 && for i in 1 2 3 4; do echo $i >/d/f$i; done \
+		 && echo deep >/gone/deep/f && echo old >/opaque/old/f && echo y >/moved/x/y/f && echo s >/stays/f \
+		 && ln -s f1 /d/link && ln /d/f1 /d/hard1 && ln /d/f1 /d/hard2 && ln /d/f2 /d/hard3 \
+		 && cp /bin/busybox /setuid && chmod 4755 /setuid \
+		 && cp /bin/busybox /capable && setcap cap_net_raw,cap_net_bind_service+ep /capable \
+		 && setfattr -n user.note -v hello /d/f3 \
+		 && mkfifo /kinds/fifo && ln -s /etc /kinds/etc && mkdir /kinds/dir && echo f >/kinds/file \
+		 && dd if=/dev/zero of=/sparse bs=1 count=1 seek=4194303 2>/dev/null \
+		 && chown -R web:staff /stays && chown 12345:54321 /d/f4 && chmod 1777 /moved && chmod 2750 /stays
+		FROM start AS deletes
+		RUN rm /d/f3 && rm -r /gone && rm /etc/os-release
+		RUN rm -r /opaque && mkdir /opaque && echo new >/opaque/new
+		RUN rm -r /opaque && mkdir /opaque && mkdir /opaque/old && echo again >/opaque/old/g
+		RUN touch /temporary && mkdir -p /temporary-d/e && rm -r /temporary /temporary-d
+		FROM deletes AS changes
+		RUN mv /moved/x /moved/z && mv /moved/z/y/f /moved/z/y/renamed
+		RUN mv /d/sub /elsewhere && mv /elsewhere /d/back
+		RUN rm /kinds/fifo && mkdir /kinds/fifo && touch /kinds/fifo/in && rm -r /kinds/dir && echo now >/kinds/dir \
+		 && rm /kinds/file && ln -s nowhere /kinds/file && rm /kinds/etc && mkfifo /kinds/etc
+		RUN chmod 700 /d && chown web /d/f1 /d/hard1 /d/hard2 && ln /d/f4 /d/hard4 && ln /d/f2 /hard5
+		RUN chmod g+w /setuid && chmod o+w /capable && setfattr -x user.note /d/f3 2>/dev/null; setfattr -n user.dir -v x /stays
+		RUN printf x | dd of=/sparse bs=1 seek=1000000 conv=notrunc 2>/dev/null && truncate -s 8388608 /sparse
+		RUN echo more >>/stays/f && chmod 755 /bin && chown 0:0 /etc && touch -d '2001-02-03 04:05:06' /d/f2 /stays
+		RUN true
+		FROM start AS other
+		RUN echo other >/other && chmod 600 /other && chown web /other
+		FROM changes
+		WORKDIR /made/by/workdir
+		COPY file /moved/
+		COPY --chown=web:staff tree /copied/
+		COPY --from=other /other /moved/other
+		COPY --from=other /stays /d/back/
+		ADD tree/a /etc/added
+		USER web
+		RUN id -u >/tmp/mine && mkdir /moved/mine && echo x >/moved/mine/f
+		CMD ["sh"]
+	END
+}
+
+teardown_file() {
+	end_lab
+}
+
+setup() {
+	cd "$lab/work/everything" || return
+}
+
+# build_under VIEW NAME: the whole Dockerfile, from nothing, with times that do not depend on the clock.
+build_under() {
+	SOURCE_DATE_EPOCH=1600000000 run -0 kiln --view "$1" build --no-cache --progress=plain -t "$2" .
+}
+
+need_all_views() {
+	need_view overlay
+	need_view fuse-overlayfs
+}
+
+@test "overlay builds everything" {
+	need_view overlay
+	build_under overlay everything:overlay
+}
+
+@test "fuse-overlayfs builds everything" {
+	need_view fuse-overlayfs
+	build_under fuse-overlayfs everything:fuse
+}
+
+@test "copy builds everything" {
+	build_under copy everything:copy
+}
+
+@test "the diff ids are equal under the three views" {
+	need_all_views
+	equal "$(diff_ids everything:fuse)" "$(diff_ids everything:overlay)" "fuse-overlayfs and overlay"
+	equal "$(diff_ids everything:copy)" "$(diff_ids everything:overlay)" "copy and overlay"
+}
+
+@test "the images are equal under the three views, and so are the archives" {
+	need_all_views
+	equal "$(image_id everything:fuse)" "$(image_id everything:overlay)"
+	equal "$(image_id everything:copy)" "$(image_id everything:overlay)"
+	local view
+	for view in overlay fuse copy; do
+		kiln tag everything:$view everything:one
+		kiln save -o $view.tar everything:one
+	done
+	cmp overlay.tar fuse.tar
+	cmp overlay.tar copy.tar
+	rm -- *.tar
+}
+
+@test "what was built is what the commands say" {
+	in_image -u 0 everything:copy sh -c '
+		cd / && ls -d gone etc/os-release d/f3 opaque/new temporary temporary-d moved/x 2>/dev/null
+		cat opaque/old/g moved/z/y/renamed kinds/dir stays/f
+		stat -c "%n %F %a %u:%g" kinds/fifo kinds/file kinds/etc setuid capable stays d d/f4 copied/sub/b other moved/other made/by/workdir 2>/dev/null
+		stat -c "%h" d/f1 d/f2 d/f4
+		getcap capable
+		wc -c <sparse
+		cat d/back/f tmp/mine'
+	equal "$output" "again
+y
+now
+s
+more
+kinds/fifo directory 755 0:0
+kinds/file symbolic link 777 0:0
+kinds/etc fifo 644 0:0
+setuid regular file 4775 0:0
+capable regular file 757 0:0
+stays directory 2750 1000:50
+d directory 700 0:0
+d/f4 regular file 644 12345:54321
+copied/sub/b regular file 644 1000:50
+moved/other regular file 600 1000:0
+made/by/workdir directory 755 0:0
+3
+3
+2
+capable cap_net_bind_service,cap_net_raw=ep
+8388608
+s
+1000"
+}
+
+@test "without a fixed time the layers are equal but for the times" {
+	need_all_views
+	local view
+	for view in overlay fuse-overlayfs copy; do
+		run -0 kiln --view "$view" build --no-cache --progress=plain -t "clock:$view" .
+		kiln save --format docker-archive -o clock.tar "clock:$view"
+		mkdir "clock-$view"
+		tar -C "clock-$view" -xf clock.tar
+		for layer in $(jq -r '.[0].Layers[]' "clock-$view/manifest.json"); do
+			echo "layer"
+			LC_ALL=C tar --numeric-owner --xattrs --xattrs-include='*' --full-time -tvvf "clock-$view/$layer" |
+				sed -E 's/[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]+//'
+		done >"list-$view"
+	done
+	diff list-overlay list-fuse-overlayfs
+	diff list-overlay list-copy
+	rm -r clock* list*
+}
+
+@test "a view is forced, and one that is not known is an error" {
+	run ! kiln --view nothing build .
+	says nothing
+}
+
+@test "an image of more than a hundred layers builds and runs under each view" {
+	need_all_views
+	{
+		echo 'FROM tools'
+		for i in $(seq 120); do echo "COPY file /layers/$i"; done
+		echo 'RUN ls /layers | wc -l >/count && rm /layers/60'
+		echo 'RUN ls /layers | wc -l >>/count'
+	} >Dockerfile.many
+	local view
+	for view in overlay fuse-overlayfs copy; do
+		SOURCE_DATE_EPOCH=1600000000 run -0 kiln --view "$view" build --no-cache -q -f Dockerfile.many -t "many:$view" .
+		run -0 kiln --view "$view" run "many:$view" cat /count
+		equal "$output" $'120\n119' "$view"
+	done
+	equal "$(diff_ids many:fuse-overlayfs)" "$(diff_ids many:overlay)"
+	equal "$(diff_ids many:copy)" "$(diff_ids many:overlay)"
+}
+
+@test "a step cached under one view is used under another" {
+	need_all_views
+	printf 'FROM tools\nRUN echo x >/x && rm /etc/os-release\nRUN echo y >/y\n' >Dockerfile.cached
+	run -0 kiln --view copy build --progress=plain -f Dockerfile.cached -t cached .
+	run -0 kiln --view overlay build --progress=plain -f Dockerfile.cached -t cached .
+	equal "$(steps CACHED)" 2
+}
