@@ -184,8 +184,8 @@ make_tar() {
 		gzip -kf whole.tar
 		for file in whole.tar whole.tar.gz; do
 			size=$(stat -c %s "$file")
-			head -c $((size * 2 / 3)) "$file" >cut
-			run -1 kiln --root "$PWD/other" load -i cut
+			head -c $((size * 2 / 3)) "$file" >short.tar
+			run -1 kiln --root "$PWD/other" load -i short.tar
 			run -0 kiln --root "$PWD/other" images -q
 			equal "$output" '' "$format $file"
 		done
