@@ -281,7 +281,7 @@ static int start_job(struct build *build, struct step *step, struct err *err)
 	if (wants_network(step) && build->network.netns_fd < 0 && network_start(&build->network, err) < 0)
 		return -1;
 	int read_end = -1;
-	if (step->instruction->kind == INSTRUCTION_RUN && open_output(step, &read_end, err) < 0)
+	if (step->instruction->kind == INSTRUCTION_RUN && (cage_prepare(NULL, err) < 0 || open_output(step, &read_end, err) < 0))
 		return -1;
 	int started = proc_fork(&step->job, step->run, step, err);
 	if (step->output_fd >= 0)

@@ -189,25 +189,6 @@ static int copy_job(int channel, void *arg, struct err *err)
 
 /* ---- preparation, in the coordinator ---- */
 
-static bool is_heredoc_word(const struct instruction *in, const char *word, const struct heredoc **heredoc)
-{
-	const char *p = word + strspn(word, "0123456789");
-	if (!text_starts(p, "<<"))
-		return false;
-	p += 2;
-	if (*p == '-')
-		p++;
-	p += strspn(p, " \t\"'");
-	for (size_t i = 0; i < in->heredoc_count; i++) {
-		size_t len = strlen(in->heredocs[i].name);
-		if (strncmp(p, in->heredocs[i].name, len) == 0 && p[len + strspn(p + len, "\"'")] == '\0') {
-			*heredoc = &in->heredocs[i];
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool is_remote(const char *word)
 {
 	static const char *const schemes[] = { "http://", "https://", "git://", "ssh://", "git@" };
@@ -250,9 +231,8 @@ static int take_sources(struct build *build, struct step *step, struct strbuf *h
 	const char **sources = NULL;
 	size_t count = 0;
 	for (size_t i = 0; i + 1 < in->word_count; i++) {
-		const struct heredoc *heredoc;
-		if (!in->is_json && is_heredoc_word(in, in->words[i], &heredoc)) {
-			if (add_heredoc(build, step, heredoc, err) < 0)
+		if (in->word_heredocs && in->word_heredocs[i]) {
+			if (add_heredoc(build, step, in->word_heredocs[i], err) < 0)
 				return -1;
 			continue;
 		}

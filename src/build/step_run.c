@@ -122,22 +122,6 @@ static const char *heredoc_script(struct arena *arena, const struct instruction 
 	return arena_strdup(arena, strbuf_str(&script));
 }
 
-/* `RUN <<EOF` and nothing else. */
-static bool is_only_heredoc(const struct instruction *in)
-{
-	if (in->heredoc_count != 1 || !text_starts(in->text, "<<"))
-		return false;
-	const char *p = in->text + 2;
-	if (*p == '-')
-		p++;
-	p += strspn(p, " \t\"'");
-	size_t len = strlen(in->heredocs[0].name);
-	if (strncmp(p, in->heredocs[0].name, len) != 0)
-		return false;
-	p += len;
-	return p[strspn(p, " \t\"'")] == '\0';
-}
-
 /* dockerfile.md 1.3: a lone heredoc is the command itself, or with a shebang a file that is run; else the shell reads it. */
 static void choose_command(struct build *build, struct step *step)
 {
@@ -148,14 +132,14 @@ static void choose_command(struct build *build, struct step *step)
 		step->argc = in->word_count;
 	} else if (!in->heredoc_count) {
 		stage_shell_command(build, stage, in->text, &step->argv, &step->argc);
-	} else if (is_only_heredoc(in) && text_starts(in->heredocs[0].body, "#!")) {
+	} else if (in->is_heredoc_command && text_starts(in->heredocs[0].body, "#!")) {
 		const char *path = arena_printf(build->arena, "/dev/pipes/%s", in->heredocs[0].name);
 		stage_shell_command(build, stage, path, &step->argv, &step->argc);
 		step->heredocs = arena_array(build->arena, const struct heredoc *, 1);
 		step->heredocs[0] = &in->heredocs[0];
 		step->heredoc_count = 1;
 	} else {
-		const char *text = is_only_heredoc(in) ? in->heredocs[0].body : heredoc_script(build->arena, in);
+		const char *text = in->is_heredoc_command ? in->heredocs[0].body : heredoc_script(build->arena, in);
 		stage_shell_command(build, stage, text, &step->argv, &step->argc);
 	}
 }

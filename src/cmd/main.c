@@ -2,10 +2,13 @@
 #include "command.h"
 #include "kiln/oci/reference.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = {
 	&command_build, &command_run,  &command_images, &command_history, &command_inspect, &command_tag,    &command_rmi,
@@ -160,12 +163,36 @@ static int parse_globals(struct arena *arena, struct globals *globals, int argc,
 	return options_parse(&invocation, global_options, globals, end - 1, argv + 1, &wants_help, err);
 }
 
+/* Files 0 to 2 are assumed to be open everywhere: what is opened first must not become standard output. */
+static void open_standard_files(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		if (openat(AT_FDCWD, "/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) != fd)
+			_exit(EXIT_USAGE);
+	}
+}
+
+/* A stack of layers costs a descriptor per layer and level. Steps get the usual soft limit back. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			log_debug("limit of open files: %s", strerror(errno));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	scope_arena struct arena arena = { 0 };
 	struct globals globals = { 0 };
 	struct err err = { 0 };
 	int used;
+	open_standard_files();
+	raise_file_limit();
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
 	if (parse_globals(&arena, &globals, argc, argv, &used, &err) < 0)

@@ -33,13 +33,45 @@ static const struct option_spec options[] = {
 	{ NULL },
 };
 
+static volatile sig_atomic_t killed_for;
+
+/* Reads a mask of /proc/PID/status without stdio or malloc: called by the signal handler. */
+static bool signal_is_handled(pid_t pid, int signal)
+{
+	char path[32] = "/proc/", digits[16], text[4096];
+	size_t n = 0, len = strlen(path);
+	for (pid_t p = pid; p > 0; p /= 10)
+		digits[n++] = (char)('0' + p % 10);
+	while (n > 0)
+		path[len++] = digits[--n];
+	memcpy(path + len, "/status", sizeof("/status"));
+	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	if (fd >= 0)
+		close(fd);
+	if (got <= 0)
+		return true;
+	text[got] = '\0';
+	const char *caught = strstr(text, "\nSigCgt:\t");
+	uint64_t mask = 0;
+	for (caught = caught ? caught + 9 : ""; *caught && *caught != '\n'; caught++)
+		mask = mask << 4 | (uint64_t)(*caught <= '9' ? *caught - '0' : *caught - 'a' + 10);
+	return mask >> (signal - 1) & 1;
+}
+
+/* The kernel drops a signal for PID 1 that has no handler for it, and a command that cannot be stopped is no help: what
+   it does not handle kills it. */
 static void forward(int signal)
 {
-	int saved = errno;
 	pid_t pid = cage_pid();
-	if (pid > 0)
+	if (pid <= 0)
+		return;
+	if (signal_is_handled(pid, signal)) {
 		kill(pid, signal);
-	errno = saved;
+	} else {
+		killed_for = signal;
+		kill(pid, SIGKILL);
+	}
 }
 
 static int add_volume(struct arena *arena, const char *text, struct cage_mount *mount, struct err *err)
@@ -155,6 +187,8 @@ static int run_in_view(struct invocation *invocation, const struct image *image,
 	on_signals(forward);
 	int ran = cage_run(&cage, status, err);
 	network_stop(&network);
+	if (ran == 0 && killed_for && *status == 128 + SIGKILL)
+		*status = 128 + killed_for;
 	/* A program that could not be started: the shell's and docker's statuses. */
 	if (ran < 0 && err->kind == ERR_NOT_FOUND)
 		err_status(err, ERR_COMMAND, 127, "%s", arena_strdup(arena, err->msg));
