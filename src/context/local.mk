@@ -1,0 +1,14 @@
+noinst_LIBRARIES += src/context/libcontext.a
+src_context_libcontext_a_SOURCES = \
+	include/kiln/context/context.h \
+	src/context/chmod.c \
+	src/context/context.c \
+	src/context/copy.c \
+	src/context/hash.c \
+	src/context/select.c \
+	src/context/statcache.c \
+	src/context/statcache.h \
+	src/context/target.c \
+	src/context/target.h \
+	src/context/walk.c \
+	src/context/walk.h
