@@ -28,9 +28,10 @@ struct image {
 
 /* By name, by id ("sha256:...", a unique prefix of at least 4 hex digits): docker's rules, name first. ERR_NOT_FOUND: image "x" is not in the
    store; see `kiln images`, or `kiln import`/`kiln load` one. */
-int image_find(struct store *store, struct arena *arena, const char *text, struct image *out, struct err *err) MUST_CHECK;
-int image_open(struct store *store, struct arena *arena, const struct digest *config, struct image *out, struct err *err)
-	MUST_CHECK;
+int image_find(struct store *store, struct arena *arena, const char *text, struct image *out,
+	       struct err *err) MUST_CHECK;
+int image_open(struct store *store, struct arena *arena, const struct digest *config, struct image *out,
+	       struct err *err) MUST_CHECK;
 /* FROM's and COPY --from's argument: a name, or a transport (loaded into the store on the way, content-addressed, without a name). */
 int image_from(struct store *store, struct arena *arena, const char *text, const struct platform *platform,
 	       struct image *out, struct err *err) MUST_CHECK;
@@ -45,13 +46,15 @@ int image_commit(struct store *store, struct arena *arena, const struct image_co
 struct layer_source {
 	struct reader *reader; /* borrowed */
 	const struct digest *blob_digest;
-	int64_t blob_size; /* -1 unknown */
+	int64_t blob_size;      /* -1 unknown */
 	const char *media_type; /* NULL: by magic */
 	const struct digest *expected_diff_id;
-	const char *name; /* for messages */
+	const char *name;  /* for messages */
+	const int *lowers; /* trees below, topmost first, for layers that lean on them (layer/apply.h); may be NULL */
+	size_t lower_count;
 };
-int image_unpack_layer(struct store *store, const struct layer_source *source, struct digest *diff_id, struct err *err)
-	MUST_CHECK;
+int image_unpack_layer(struct store *store, const struct layer_source *source, struct digest *diff_id,
+		       struct err *err) MUST_CHECK;
 
 struct image_loaded {
 	struct digest id;
@@ -61,7 +64,8 @@ struct image_loaded {
 /* oci-archive, oci layout directory, docker-archive, each plain, gzip or zstd outside; from a path, or "-" = stdin. Layers are unpacked before any name is
    set. selector (a tag or name in it) may be NULL: all images. set_names: names in the archive become names in the store. */
 int image_load(struct store *store, struct arena *arena, const char *path, const char *selector, bool set_names,
-	       const struct platform *platform, struct image_loaded **loaded, size_t *count, struct err *err) MUST_CHECK;
+	       const struct platform *platform, struct image_loaded **loaded, size_t *count,
+	       struct err *err) MUST_CHECK;
 
 /* A root file system as a one-layer image: tar (any compression), directory, or "-". changes are Dockerfile instructions
    (CMD ENTRYPOINT ENV EXPOSE LABEL ONBUILD STOPSIGNAL USER VOLUME WORKDIR) applied to the configuration by the caller: config is given whole. A directory is
@@ -76,9 +80,9 @@ struct save_spec {
 	const struct digest *images;
 	const char *const *names; /* per image, canonical, may be NULL */
 	size_t count;
-	int out_fd;          /* archives */
+	int out_fd;           /* archives */
 	const char *out_path; /* SAVE_OCI_DIR: created or added to */
-	int64_t epoch;       /* mtimes in the archive; INT64_MIN: 0 */
+	int64_t epoch;        /* mtimes in the archive; INT64_MIN: 0 */
 };
 /* Layers leave as the blobs that they came as, else as kiln's canonical gzip, made once and remembered. Archives are the hybrid of
    registry.md 3.8 (oci-layout, index.json, manifest.json, blobs/sha256/..., sorted, uncompressed outside); docker-archive holds plain
@@ -90,6 +94,7 @@ int image_manifest(struct store *store, struct arena *arena, const struct digest
 		   struct digest *digest, struct err *err) MUST_CHECK;
 
 /* Opens the layer trees of an image, topmost first, for a view. fds are the caller's. */
-int image_open_stack(struct store *store, const struct digest *diff_ids, size_t count, int *fds, struct err *err) MUST_CHECK;
+int image_open_stack(struct store *store, const struct digest *diff_ids, size_t count, int *fds,
+		     struct err *err) MUST_CHECK;
 
 #endif
