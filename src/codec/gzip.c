@@ -25,7 +25,7 @@
 enum job_state { JOB_EMPTY, JOB_FILLED, JOB_TAKEN, JOB_DONE };
 
 struct job {
-	enum job_state state; /* under the lock once workers run */
+	enum job_state state; /* under the lock */
 	uint8_t *in, *out;
 	size_t in_len, out_len, out_cap;
 };
@@ -128,20 +128,26 @@ static void stop_workers(struct gzip_writer *writer)
 
 /* ---- the ring ---- */
 
+static void set_state(struct gzip_writer *writer, struct job *job, enum job_state state)
+{
+	pthread_mutex_lock(&writer->lock);
+	job->state = state;
+	if (state == JOB_FILLED)
+		pthread_cond_signal(&writer->filled);
+	pthread_mutex_unlock(&writer->lock);
+}
+
 static void job_submit(struct gzip_writer *writer)
 {
 	struct job *job = &writer->jobs[writer->filling];
 
 	if (writer->wanted > 1 && !writer->has_tried && job->in_len == MEMBER_SIZE)
 		start_workers(writer);
-	if (writer->running == 0) {
-		compress_job(writer->compressor, job);
-		job->state = JOB_DONE;
+	if (writer->running > 0) {
+		set_state(writer, job, JOB_FILLED);
 	} else {
-		pthread_mutex_lock(&writer->lock);
-		job->state = JOB_FILLED;
-		pthread_cond_signal(&writer->filled);
-		pthread_mutex_unlock(&writer->lock);
+		compress_job(writer->compressor, job);
+		set_state(writer, job, JOB_DONE);
 	}
 	writer->filling = (writer->filling + 1) % writer->job_count;
 	writer->pending++;
@@ -168,7 +174,7 @@ static int write_done(struct gzip_writer *writer, size_t keep, struct err *err)
 		if (writer->below->write(writer->below, job->out, job->out_len, err) < 0)
 			return -1;
 		job->in_len = 0;
-		job->state = JOB_EMPTY;
+		set_state(writer, job, JOB_EMPTY);
 		writer->writing = (writer->writing + 1) % writer->job_count;
 		writer->pending--;
 	}

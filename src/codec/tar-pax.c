@@ -276,7 +276,8 @@ static int by_text(const void *a, const void *b)
 /* Readers take the first or the last of two. */
 static int check_duplicates(const char **names, size_t count, struct err *err)
 {
-	qsort(names, count, sizeof(*names), by_text);
+	if (count > 1)
+		qsort(names, count, sizeof(*names), by_text);
 	for (size_t i = 1; i < count; i++) {
 		const struct key *key = find_key(names[i]);
 		if (strcmp(names[i - 1], names[i]) == 0 && !(key && (key->flags & KEY_REPEATS))) {

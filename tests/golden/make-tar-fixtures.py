@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/golden/tar: archives for the tests of codec's tar reader.
+"""Writes tests/golden/tar: archives for the tests of codec's tar reader, and seeds for tests/fuzz/fuzz-tar.c.
 
 Most are built header by header here. Those called real-* come from GNU tar, busybox, libarchive, Python and umoci, as far
 as these are installed; the others stay as they are in the repository. For every archive that must be readable, NAME.list
@@ -462,8 +462,23 @@ def write(name, data):
         file.write(data)
 
 
+def write_seeds():
+    """A byte of flags, then a tar whose checksums fuzz-tar.c fills in."""
+    top = os.path.join(os.path.dirname(OUT), "..", "fuzz", "corpus", "tar")
+    os.makedirs(top, exist_ok=True)
+    for name in ("types", "v7", "prefix", "pax-all", "pax-mtime", "pax-global", "pax-link-alone", "gnu-long", "base256",
+                 "sparse-gnu", "sparse-gnu-long", "sparse-0.0", "sparse-0.1", "sparse-1.0"):
+        data = bytearray(GOOD[name])
+        for at in range(0, len(data), 512):
+            if data[at + 154:at + 156] == b"\0 ":
+                data[at + 148:at + 156] = b"fuzz\0\0\0\0"
+        with open(os.path.join(top, name), "wb") as file:
+            file.write(b"\3" + data)
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
+    write_seeds()
     add_real()
     for name, data in GOOD.items():
         write(f"good-{name}.tar.gz", gzip.compress(data, 9, mtime=0))
