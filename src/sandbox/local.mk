@@ -7,13 +7,33 @@ src_sandbox_libsandbox_a_SOURCES = \
 	include/kiln/sandbox/probe.h \
 	include/kiln/sandbox/sandbox.h \
 	include/kiln/sandbox/user.h \
+	src/sandbox/cage.c \
 	src/sandbox/caps.c \
 	src/sandbox/caps.h \
+	src/sandbox/devices.c \
 	src/sandbox/enter.c \
+	src/sandbox/etc.c \
+	src/sandbox/etc.h \
+	src/sandbox/exec.c \
+	src/sandbox/filter.c \
+	src/sandbox/filter.h \
 	src/sandbox/idmap.c \
 	src/sandbox/idmap.h \
+	src/sandbox/loopback.c \
+	src/sandbox/loopback.h \
 	src/sandbox/mount.c \
 	src/sandbox/mount.h \
+	src/sandbox/network.c \
+	src/sandbox/probe.c \
+	src/sandbox/profile.c \
+	src/sandbox/profile.h \
+	src/sandbox/readback.c \
+	src/sandbox/readback.h \
+	src/sandbox/rootfs.c \
+	src/sandbox/self.c \
+	src/sandbox/setup.c \
+	src/sandbox/setup.h \
 	src/sandbox/stubs.c \
 	src/sandbox/stubs.h \
+	src/sandbox/system.c \
 	src/sandbox/user.c

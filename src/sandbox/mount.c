@@ -22,8 +22,11 @@ static int fail_with_log(int fs_fd, const char *type, struct err *err)
 	return err_errno(err, "mount %s (%s)", type, shown);
 }
 
-static int configure(int fs_fd, const struct mount_option *options)
+/* The source is what df shows; no file system of ours has one. */
+static int configure(int fs_fd, const char *type, const struct mount_option *options)
 {
+	if (fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", type, 0) < 0)
+		return -1;
 	for (; options && options->key; options++) {
 		unsigned command = options->value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
 		if (fsconfig(fs_fd, command, options->key, options->value, 0) < 0)
@@ -38,7 +41,7 @@ int mount_new(const char *type, const struct mount_option *options, uint64_t att
 
 	if (fs_fd < 0)
 		return err_errno(err, "mount %s", type);
-	if (configure(fs_fd, options) < 0)
+	if (configure(fs_fd, type, options) < 0)
 		return fail_with_log(fs_fd, type, err);
 	int mount_fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, (unsigned)attrs);
 	return mount_fd < 0 ? fail_with_log(fs_fd, type, err) : mount_fd;

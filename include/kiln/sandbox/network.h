@@ -18,8 +18,8 @@ const char *network_mode_name(enum network_mode mode);
 struct network {
 	int netns_fd; /* -1: not started */
 	struct proc helper;
-	int exit_fd;           /* slirp4netns ends when this is closed; -1 */
-	char resolv_conf[256]; /* text for the step */
+	int exit_fd;            /* slirp4netns ends when this is closed; -1 */
+	char resolv_conf[4096]; /* text for the step */
 };
 #define NETWORK_EMPTY                                               \
 	{                                                           \
