@@ -6,17 +6,17 @@
 
 /* `<<NAME` in RUN, COPY and ADD: BuildKit's parser.ParseHeredoc. Lexed with '\' whatever the escape directive says. */
 
-static int lex_words(struct arena *arena, const char *text, bool raw_quotes, bool raw_escapes, struct word_list *list,
+static int lex_words(struct arena *arena, const char *text, bool raw_quotes, const char *wanted, struct word_list *list,
 		     struct err *err)
 {
 	static const struct expander nothing_set = { .escape = '\\' };
 	scope_strbuf struct strbuf out = { 0 };
-	struct lex_words words = { .arena = arena };
+	struct lex_words words = { .arena = arena, .wanted = wanted };
 	struct lexer lexer = {
 		.rest = SLICE(text),
 		.expander = &nothing_set,
 		.raw_quotes = raw_quotes,
-		.raw_escapes = raw_escapes,
+		.raw_escapes = wanted != NULL, /* the word is lexed once more */
 		.keep_unset = true,
 		.words = &words,
 		.arena = arena,
@@ -64,12 +64,12 @@ int heredoc_from_word(struct arena *arena, const char *word, struct heredoc *her
 	rest += strspn(rest, " \t\n\f\r");
 	if (!*rest || strchr(rest, '<'))
 		return 0;
-	if (lex_words(arena, rest, false, false, &names, err) < 0)
+	if (lex_words(arena, rest, false, NULL, &names, err) < 0)
 		return err_wrap(err, "failed to process %s", quoted(arena, rest));
 	if (names.count != 1)
 		return 0;
 	/* A name that loses a quote was quoted somewhere: then its body is literal. */
-	if (lex_words(arena, rest, true, false, &raw_names, err) < 0)
+	if (lex_words(arena, rest, true, NULL, &raw_names, err) < 0)
 		return -1;
 	if (raw_names.count != 1)
 		return err_set(err, ERR_INPUT, "internal lexing of heredoc produced inconsistent results: %s",
@@ -89,7 +89,7 @@ int heredocs_from_line(struct arena *arena, const char *line, struct heredoc **h
 	struct heredoc heredoc;
 
 	/* What cannot be lexed as shell words has no heredoc: an apostrophe in a RUN is no error. */
-	if (lex_words(arena, line, true, true, &words, NULL) < 0)
+	if (lex_words(arena, line, true, "<<", &words, NULL) < 0)
 		return 0;
 	for (size_t i = 0; i < words.count; i++) {
 		int found = heredoc_from_word(arena, words.items[i], &heredoc, err);

@@ -32,10 +32,12 @@ static int needs_one(const struct node *node, struct err *err)
 
 static void take_words(struct arena *arena, const struct node *node, struct instruction *instruction)
 {
-	struct word_list words = node->args;
+	size_t count = node->args.count;
 
-	instruction->words = word_list_end(arena, &words);
-	instruction->word_count = words.count;
+	instruction->words = arena_array(arena, const char *, count + 1);
+	if (count > 0)
+		memcpy(instruction->words, node->args.items, count * sizeof(*instruction->words));
+	instruction->word_count = count;
 }
 
 /* ---- FROM ---- */
@@ -119,14 +121,10 @@ static int parse_pairs(struct arena *arena, const struct node *node, struct inst
 
 static int parse_command(struct arena *arena, const struct node *node, struct instruction *instruction, struct err *err)
 {
-	struct word_list none = { 0 };
-
 	if (check_flags(arena, node, instruction, err) < 0)
 		return -1;
 	if (node->is_json)
 		take_words(arena, node, instruction);
-	else
-		instruction->words = word_list_end(arena, &none);
 	return 0;
 }
 
@@ -236,7 +234,7 @@ static int parse_volume(struct arena *arena, const struct node *node, struct ins
 static const char *trigger_text(struct arena *arena, const struct node *node)
 {
 	scope_strbuf struct strbuf text = { 0 };
-	const char *line = node->line + strlen("ONBUILD");
+	const char *line = node->line.ptr + strlen("ONBUILD");
 
 	strbuf_addstr(&text, line + strspn(line, " \t\n\f\r"));
 	for (size_t i = 0; i < node->heredoc_count; i++)
@@ -341,7 +339,7 @@ int instruction_from_node(struct arena *arena, const struct node *node, struct i
 		.kind = (enum instruction_kind)node->kind,
 		.first_line = node->first_line,
 		.last_line = node->last_line,
-		.original = slice_copy(arena, slice_trim(SLICE(node->line))),
+		.original = slice_share(arena, slice_trim(node->line)),
 		.text = node->text,
 		.comment = node->comment,
 		.is_json = node->is_json,

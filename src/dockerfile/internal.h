@@ -51,6 +51,8 @@ bool slice_starts(struct slice text, const char *prefix);
 bool slice_equal(struct slice text, const char *other);
 bool slice_equal_nocase(struct slice text, const char *other);
 char *slice_copy(struct arena *arena, struct slice text);
+/* Of text that lives in the arena, or longer: what ends where that ends needs no copy. */
+const char *slice_share(struct arena *arena, struct slice text);
 
 /* Go's %q, for messages; the text is cut to SHOWN_MAX bytes. */
 char *quoted(struct arena *arena, const char *text);
@@ -122,6 +124,7 @@ enum json_words json_words_read(struct arena *arena, struct slice text, struct w
 
 struct lex_words {
 	struct arena *arena;
+	const char *wanted; /* words without it are dropped; NULL: all are kept */
 	struct strbuf word;
 	bool in_word;
 	struct word_list list;
@@ -197,13 +200,15 @@ char *heredoc_chomp(struct arena *arena, const char *body);
 
 /* ---- node.c ---- */
 
+/* Lives only until its instruction is made; only texts stay in the arena. */
 struct node {
-	const char *keyword; /* as written */
 	int kind;            /* an instruction_kind, or -1 */
-	const char *line;    /* the logical line, not trimmed on the right */
+	const char *keyword; /* as written, if no instruction is called so */
+	struct slice line;   /* the logical line, not trimmed on the right */
 	const char *text;    /* after keyword and flags, trimmed */
 	struct word_list flags;
 	struct word_list args;
+	const char *only_arg; /* args is this one if the rest of the line is the argument */
 	bool is_json;
 	bool is_legacy_pair;
 	const char *trigger_keyword; /* ONBUILD: the keyword of what follows, NULL if nothing does */

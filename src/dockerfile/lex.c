@@ -32,7 +32,9 @@ static void end_word(struct lex_words *words)
 {
 	if (words->word.len == 0)
 		return;
-	word_list_push(words->arena, &words->list, (struct slice){ strbuf_str(&words->word), words->word.len });
+	const char *word = strbuf_str(&words->word);
+	if (!words->wanted || strstr(word, words->wanted))
+		word_list_push(words->arena, &words->list, (struct slice){ word, words->word.len });
 	strbuf_reset(&words->word);
 	words->in_word = false;
 }

@@ -10,8 +10,14 @@ typedef int args_fn(struct arena *arena, struct slice text, char escape, struct 
 static int args_whole(struct arena *arena, struct slice text, char escape, struct node *node, struct err *err)
 {
 	(void)escape, (void)err;
-	if (text.len > 0)
+	if (text.len == 0)
+		return 0;
+	if (node->args.count > 0) {
 		word_list_push(arena, &node->args, text);
+		return 0;
+	}
+	node->only_arg = slice_share(arena, text);
+	node->args = (struct word_list){ &node->only_arg, 1 };
 	return 0;
 }
 
@@ -196,14 +202,15 @@ int node_parse(struct arena *arena, const struct logical_line *line, char escape
 	struct slice keyword, text;
 
 	*node = (struct node){
-		.line = line->text.ptr,
+		.line = line->text,
 		.first_line = line->first_line,
 		.last_line = line->last_line,
 		.comment = line->comment,
 	};
 	node->kind = split_line(arena, line->text, escape, &keyword, &text, &node->flags);
-	node->keyword = slice_copy(arena, keyword);
-	node->text = slice_copy(arena, text);
+	if (node->kind < 0)
+		node->keyword = slice_copy(arena, keyword);
+	node->text = slice_share(arena, text);
 	if (node->kind < 0)
 		return 0;
 	if (args_of[node->kind](arena, text, escape, node, err) < 0)

@@ -5,9 +5,19 @@
 
 /* A whole file: the limits, both passes, and the stages. */
 
-struct node_list {
-	struct node *items;
-	size_t count;
+/*
+ * BuildKit parses all lines before it looks at the first instruction, so that an error of the second pass counts only
+ * if there is none of the first anywhere. Here both passes run line by line, and that error is kept until the end.
+ */
+struct parser {
+	struct arena *arena;
+	struct dockerfile *file;
+	struct line_reader reader;
+	struct instruction *instructions;
+	size_t count; /* of nodes */
+	bool has_failed;
+	struct err late_err;
+	struct dockerfile_place late_place;
 };
 
 static int at(struct dockerfile_place *place, int first_line, int last_line)
@@ -45,45 +55,44 @@ static int check_text(const char *text, size_t len, struct dockerfile_place *pla
 }
 
 /* The bodies of heredocs come from behind the whole logical line. */
-static int read_heredocs(struct arena *arena, struct line_reader *reader, struct node *node, struct err *err)
+static int read_heredocs(struct parser *parser, struct node *node, struct err *err)
 {
-	if (!node->takes_heredocs || !strstr(node->line, "<<"))
+	if (!node->takes_heredocs || !strstr(node->line.ptr, "<<"))
 		return 0;
-	if (heredocs_from_line(arena, node->line, &node->heredocs, &node->heredoc_count, err) < 0)
+	if (heredocs_from_line(parser->arena, node->line.ptr, &node->heredocs, &node->heredoc_count, err) < 0)
 		return -1;
-	int result = heredocs_read(reader, node->heredocs, node->heredoc_count, err);
-	node->last_line = reader->line;
+	int result = heredocs_read(&parser->reader, node->heredocs, node->heredoc_count, err);
+	node->last_line = parser->reader.line;
 	return result;
 }
 
-static int read_nodes(struct arena *arena, struct dockerfile *file, struct node_list *nodes,
-		      struct dockerfile_place *place, struct err *err)
+static void warn_empty_continuation(struct parser *parser, const struct logical_line *line)
 {
-	scope_line_reader struct line_reader reader;
-	struct logical_line line;
-	int found;
+	struct dockerfile *file = parser->file;
+	struct dockerfile_warning *warning = ARENA_PUSH(parser->arena, file->warnings, file->warning_count);
 
-	line_reader_init(&reader, arena, file->source, file->source_len);
-	while ((found = line_reader_next(&reader, &line, place, err)) > 0) {
-		if (line.has_empty_continuation) {
-			struct dockerfile_warning *warning = ARENA_PUSH(arena, file->warnings, file->warning_count);
-			warning->line = line.last_line;
-			warning->rule = "NoEmptyContinuation";
-			warning->message = arena_printf(arena, "Empty continuation line found in: %s", line.text.ptr);
-		}
-		struct node *node = ARENA_PUSH(arena, nodes->items, nodes->count);
-		int result = node_parse(arena, &line, reader.escape, node, err);
-		if (result == 0)
-			result = read_heredocs(arena, &reader, node, err);
-		if (result < 0)
-			return at(place, node->first_line, reader.line);
-	}
-	file->escape = reader.escape;
-	if (found == 0 && nodes->count == 0) {
-		err_set(err, ERR_INPUT, "file with no instructions");
-		return at(place, reader.line, reader.line);
-	}
-	return found;
+	*warning = (struct dockerfile_warning){
+		.line = line->last_line,
+		.rule = "NoEmptyContinuation",
+		.message = arena_printf(parser->arena, "Empty continuation line found in: %s", line->text.ptr),
+	};
+}
+
+/* One line through the first pass. 1: a node; 0: the end; -1: an error. */
+static int next_node(struct parser *parser, struct node *node, struct dockerfile_place *place, struct err *err)
+{
+	struct logical_line line;
+	int found = line_reader_next(&parser->reader, &line, place, err);
+
+	if (found <= 0)
+		return found;
+	if (line.has_empty_continuation)
+		warn_empty_continuation(parser, &line);
+	if (node_parse(parser->arena, &line, parser->reader.escape, node, err) < 0 ||
+	    read_heredocs(parser, node, err) < 0)
+		return at(place, line.first_line, parser->reader.line);
+	parser->count++;
+	return 1;
 }
 
 /* Stages point into one array of all instructions. */
@@ -100,35 +109,68 @@ static void add_instruction(struct arena *arena, struct dockerfile *file, struct
 	}
 }
 
-static int build_stages(struct arena *arena, struct dockerfile *file, const struct node_list *nodes,
-			struct dockerfile_place *place, struct err *err)
+static int second_pass(struct parser *parser, const struct node *node, struct err *err)
 {
-	struct instruction *instructions = arena_array(arena, struct instruction, nodes->count);
+	struct instruction *instruction = &parser->instructions[parser->count - 1];
 
-	for (size_t i = 0; i < nodes->count; i++) {
-		const struct node *node = &nodes->items[i];
-		if (instruction_from_node(arena, node, &instructions[i], err) < 0) {
-			err_wrap(err, "dockerfile parse error on line %d", node->first_line);
-			return at(place, node->first_line, node->last_line);
-		}
-		bool needs_stage = node->kind != INSTRUCTION_FROM && node->kind != INSTRUCTION_ARG;
-		if (needs_stage && file->stage_count == 0) {
-			err_set(err, ERR_INPUT, "no build stage in current context");
-			return at(place, node->first_line, node->last_line);
-		}
-		add_instruction(arena, file, &instructions[i]);
+	if (instruction_from_node(parser->arena, node, instruction, err) < 0)
+		return err_wrap(err, "dockerfile parse error on line %d", node->first_line);
+	bool needs_stage = node->kind != INSTRUCTION_FROM && node->kind != INSTRUCTION_ARG;
+	if (needs_stage && parser->file->stage_count == 0)
+		return err_set(err, ERR_INPUT, "no build stage in current context");
+	add_instruction(parser->arena, parser->file, instruction);
+	return 0;
+}
+
+/* An upper bound: only other lines can begin an instruction. Memory that stays untouched costs nothing. */
+static size_t count_starts(const char *text, size_t len)
+{
+	size_t count = 0;
+
+	for (const char *p = text, *end = text + len; p < end; p++) {
+		count += *p != '\n' && *p != '#';
+		p = memchr(p, '\n', (size_t)(end - p));
+		if (!p)
+			break;
 	}
-	if (file->stage_count > 0)
+	return count;
+}
+
+static int finish(struct parser *parser, struct dockerfile_place *place, struct err *err)
+{
+	parser->file->escape = parser->reader.escape;
+	if (parser->count == 0) {
+		err_set(err, ERR_INPUT, "file with no instructions");
+		return at(place, parser->reader.line, parser->reader.line);
+	}
+	if (parser->has_failed) {
+		if (err)
+			*err = parser->late_err;
+		return at(place, parser->late_place.first_line, parser->late_place.last_line);
+	}
+	if (parser->file->stage_count > 0)
 		return 0;
 	err_set(err, ERR_INPUT, "dockerfile contains no stages to build");
 	return at(place, 0, 0);
 }
 
+static int run(struct parser *parser, struct dockerfile_place *place, struct err *err)
+{
+	struct node node;
+	int found;
+
+	while ((found = next_node(parser, &node, place, err)) > 0) {
+		if (parser->has_failed || second_pass(parser, &node, &parser->late_err) == 0)
+			continue;
+		parser->has_failed = true;
+		parser->late_place = (struct dockerfile_place){ node.first_line, node.last_line };
+	}
+	return found < 0 ? -1 : finish(parser, place, err);
+}
+
 struct dockerfile *dockerfile_parse(struct arena *arena, const char *name, const char *text, size_t len,
 				    struct dockerfile_place *place, struct err *err)
 {
-	struct node_list nodes = { 0 };
-
 	if (check_text(text, len, place, err) < 0)
 		return NULL;
 	struct dockerfile *file = arena_new(arena, struct dockerfile);
@@ -137,9 +179,15 @@ struct dockerfile *dockerfile_parse(struct arena *arena, const char *name, const
 	file->source_len = len;
 	file->syntax = directive_find(arena, text, len, "syntax");
 	file->check = directive_find(arena, text, len, "check");
-	if (read_nodes(arena, file, &nodes, place, err) < 0 || build_stages(arena, file, &nodes, place, err) < 0)
-		return NULL;
-	return file;
+	struct parser parser = {
+		.arena = arena,
+		.file = file,
+		.instructions = arena_array(arena, struct instruction, count_starts(text, len)),
+	};
+	line_reader_init(&parser.reader, arena, file->source, len);
+	int result = run(&parser, place, err);
+	line_reader_release(&parser.reader);
+	return result < 0 ? NULL : file;
 }
 
 static int check_trigger(const struct node *node, struct err *err)
@@ -156,21 +204,36 @@ static int check_trigger(const struct node *node, struct err *err)
 	}
 }
 
+/* The only node of a text. */
+static int single_node(struct parser *parser, struct node *node, struct err *err)
+{
+	struct dockerfile_place place;
+	struct node other;
+	int found = next_node(parser, node, &place, err);
+
+	if (found == 0)
+		return err_set(err, ERR_INPUT, "file with no instructions");
+	if (found > 0)
+		found = next_node(parser, &other, &place, err);
+	if (found > 0)
+		return err_set(err, ERR_INPUT, "onbuild trigger should be a single expression");
+	return found;
+}
+
 struct instruction *dockerfile_parse_trigger(struct arena *arena, const char *text, struct err *err)
 {
-	struct node_list nodes = { 0 };
-	struct dockerfile_place place;
 	struct dockerfile file = { .source = text, .source_len = strlen(text) };
+	struct parser parser = { .arena = arena, .file = &file };
+	struct dockerfile_place place;
+	struct node node;
 
-	if (check_text(text, file.source_len, &place, err) < 0 || read_nodes(arena, &file, &nodes, &place, err) < 0)
+	if (check_text(text, file.source_len, &place, err) < 0)
 		return NULL;
-	if (nodes.count != 1) {
-		err_set(err, ERR_INPUT, "onbuild trigger should be a single expression");
-		return NULL;
-	}
+	line_reader_init(&parser.reader, arena, text, file.source_len);
+	int result = single_node(&parser, &node, err);
+	line_reader_release(&parser.reader);
 	struct instruction *instruction = arena_new(arena, struct instruction);
-	if (check_trigger(&nodes.items[0], err) < 0 ||
-	    instruction_from_node(arena, &nodes.items[0], instruction, err) < 0)
+	if (result < 0 || check_trigger(&node, err) < 0 || instruction_from_node(arena, &node, instruction, err) < 0)
 		return NULL;
 	return instruction;
 }

@@ -163,6 +163,11 @@ char *slice_copy(struct arena *arena, struct slice text)
 	return arena_strndup(arena, text.ptr, text.len);
 }
 
+const char *slice_share(struct arena *arena, struct slice text)
+{
+	return text.ptr[text.len] ? slice_copy(arena, text) : text.ptr;
+}
+
 /* What of text is shown: at most SHOWN_MAX bytes, never half a character. */
 static struct slice cut(const char *text)
 {

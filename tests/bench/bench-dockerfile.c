@@ -16,13 +16,18 @@ static double seconds(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void print(const char *what, double time)
+{
+	printf("%-60s %9.2f ms\n", what, time * 1e3);
 }
 
 static void report(const char *what, double since)
 {
-	printf("%-60s %9.2f ms\n", what, (seconds() - since) * 1e3);
+	print(what, seconds() - since);
 }
 
 static void add(struct strbuf *text, const char *part, size_t count)
@@ -31,19 +36,31 @@ static void add(struct strbuf *text, const char *part, size_t count)
 		strbuf_addstr(text, part);
 }
 
-static void bench_parse(const char *what, const char *part, size_t count)
+static double parse(const struct strbuf *text)
 {
 	scope_arena struct arena arena = { 0 };
-	scope_strbuf struct strbuf text = { 0 };
 	struct dockerfile_place place;
 	struct err err = { 0 };
+	double since = seconds();
+
+	if (!dockerfile_parse(&arena, "Dockerfile", strbuf_str(text), text->len, &place, &err))
+		printf("%s\n", err.msg);
+	return seconds() - since;
+}
+
+/* The best of ten: the first runs pay for memory that the process does not have yet. */
+static void bench_parse(const char *what, const char *part, size_t count)
+{
+	scope_strbuf struct strbuf text = { 0 };
+	double best = 1e9;
 
 	strbuf_addstr(&text, "FROM alpine\n");
 	add(&text, part, count);
-	double since = seconds();
-	if (!dockerfile_parse(&arena, "Dockerfile", strbuf_str(&text), text.len, &place, &err))
-		printf("%s: %s\n", what, err.msg);
-	report(what, since);
+	for (unsigned i = 0; i < 10; i++) {
+		double time = parse(&text);
+		best = time < best ? time : best;
+	}
+	print(what, best);
 }
 
 static const char *lookup(void *arg, const char *name, size_t len)
