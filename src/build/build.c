@@ -88,11 +88,7 @@ static int commit_target(struct build *build, struct err *err)
 	config->diff_id_count = target->layer_count;
 	for (size_t i = 0; i < target->layer_count; i++)
 		config->diff_ids[i] = digest_str(build->arena, &target->layers[i]->diff_id);
-	if (config->history_count && config->history[config->history_count - 1].created)
-		config->created = config->history[config->history_count - 1].created;
-	struct timespec at = { .tv_sec = build->epoch != BUILD_NO_EPOCH ? build->epoch : build->now };
-	if (!config->created)
-		config->created = time_rfc3339(build->arena, at);
+	stage_fill_times(build, target);
 	return image_commit(build->store, build->arena, config, build->spec->tags, build->spec->tag_count,
 			    &build->result->image, err);
 }

@@ -91,6 +91,7 @@ struct stage_run {
 	struct env env;      /* ENV and ARG in effect: expansion and RUN see this */
 	struct key_value *args; /* ARGs declared, in order, for history (distinct names) */
 	size_t arg_count;
+	size_t base_history; /* entries that came with the base image */
 	bool cmd_set;        /* CMD in this stage: ENTRYPOINT then keeps it */
 	struct layer_node **layers; /* bottom first */
 	size_t layer_count;
@@ -184,6 +185,7 @@ int stage_begin(struct build *build, struct stage_run *stage, struct err *err) M
 const struct instruction *stage_next(struct stage_run *stage, bool *is_trigger);
 struct expander stage_expander(struct build *build, struct stage_run *stage);
 char *stage_expand(struct build *build, struct stage_run *stage, const char *word, struct err *err) MUST_CHECK;
+void stage_fill_times(struct build *build, struct stage_run *stage);
 void stage_history(struct build *build, struct stage_run *stage, const char *created_by, bool empty, int64_t created);
 const char *stage_shell_command(struct build *build, struct stage_run *stage, const char *text, const char ***argv,
 				size_t *argc);

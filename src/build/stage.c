@@ -76,17 +76,40 @@ char *stage_workdir_join(struct arena *arena, const struct stage_run *stage, con
 	return arena_printf(arena, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, path);
 }
 
+/* An entry without a layer has no time of its own yet: history_fill_times gives it one. */
 void stage_history(struct build *build, struct stage_run *stage, const char *created_by, bool empty, int64_t created)
 {
 	struct timespec at = { .tv_sec = build->epoch != BUILD_NO_EPOCH ? build->epoch : created };
 	struct history entry = {
-		.created = time_rfc3339(build->arena, at),
+		.created = empty && build->epoch == BUILD_NO_EPOCH ? NULL : time_rfc3339(build->arena, at),
 		.created_by = created_by,
 		.comment = "buildkit.dockerfile.v0",
 		.empty_layer = empty,
 	};
 	image_history_add(build->arena, stage->config, &entry);
-	stage->config->created = entry.created;
+}
+
+/* Entries without a time take that of the layer before them, or of the first layer that is not the base's, as BuildKit does
+   it: a build that is all cached then gives the image that it gave before. */
+void stage_fill_times(struct build *build, struct stage_run *stage)
+{
+	struct image_config *config = stage->config;
+	const char *created = NULL;
+	for (size_t i = 0; i < config->history_count && (i < stage->base_history || !created); i++)
+		if (config->history[i].created)
+			created = config->history[i].created;
+	for (size_t i = stage->base_history; i < config->history_count; i++)
+		if (config->history[i].created) {
+			created = config->history[i].created;
+			break;
+		}
+	for (size_t i = stage->base_history; i < config->history_count; i++) {
+		if (!config->history[i].created)
+			config->history[i].created = created;
+		created = config->history[i].created;
+	}
+	struct timespec now = { .tv_sec = build->epoch != BUILD_NO_EPOCH ? build->epoch : build->now };
+	config->created = created ? created : time_rfc3339(build->arena, now);
 }
 
 const char *stage_shell_command(struct build *build, struct stage_run *stage, const char *text, const char ***argv,
@@ -147,6 +170,7 @@ static int begin_from_image(struct build *build, struct stage_run *stage, struct
 		build_warn(build, stage->stage->from->first_line, "base image %s is %s, wanted %s", stage->base_name,
 			   platform_text(build->arena, &image.config.platform), platform_text(build->arena, &platform));
 	stage->config = image_config_clone(build->arena, &image.config);
+	stage->base_history = image.config.history_count;
 	if (push_image_layers(build, stage, &image, err) < 0)
 		return -1;
 	struct digest chain;
@@ -163,6 +187,7 @@ static void begin_from_stage(struct build *build, struct stage_run *stage)
 	for (size_t i = 0; i < base->layer_count; i++)
 		*ARENA_PUSH(build->arena, stage->layers, stage->layer_count) = base->layers[i];
 	stage->key = base->key;
+	stage->base_history = base->base_history;
 	for (size_t i = 0; i < base->env.count; i++)
 		env_set(build->arena, &stage->env, base->env.items[i].key, base->env.items[i].value);
 	for (size_t i = 0; i < base->arg_count; i++)
