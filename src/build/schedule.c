@@ -114,7 +114,10 @@ static int finish_diff(struct build *build, struct layer_node *node, struct err 
 	};
 	if (store_layer_publish(build->store, &node->work, "upper", "recipe", &info, err) < 0)
 		return err_wrap(err, "layer of %s", node->what);
-	store_work_end(build->store, &node->work);
+	/* Where the store had this layer, ours stays in the work directory, and steps that run now or come stand on it:
+	   it goes at the end of the build. */
+	if (faccessat(node->work.fd, "upper", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		store_work_end(build->store, &node->work);
 	node->diff_id = stats.diff_id;
 	node->is_known = true;
 	for (size_t i = 0; i < build->node_count; i++)

@@ -12,16 +12,29 @@ static int write_zeros(struct archive *archive, size_t len, struct err *err)
 	return archive->out->write(archive->out, zeros, len, err);
 }
 
+static int write_header(struct archive *archive, const struct layer_entry *entry, struct err *err)
+{
+	scope_strbuf struct strbuf header = { 0 };
+
+	if (tar_header(&header, entry, err) < 0)
+		return -1;
+	return archive->out->write(archive->out, header.ptr, header.len, err);
+}
+
+int archive_dir(struct archive *archive, const char *name, struct err *err)
+{
+	const struct layer_entry entry = { .path = name, .mode = S_IFDIR | 0755, .mtime = archive->mtime };
+
+	return write_header(archive, &entry, err);
+}
+
 int archive_begin_file(struct archive *archive, const char *name, int64_t size, struct err *err)
 {
 	const struct layer_entry entry = {
 		.path = name, .mode = S_IFREG | 0644, .size = size, .mtime = archive->mtime
 	};
-	scope_strbuf struct strbuf header = { 0 };
 
-	if (tar_header(&header, &entry, err) < 0)
-		return -1;
-	return archive->out->write(archive->out, header.ptr, header.len, err);
+	return write_header(archive, &entry, err);
 }
 
 int archive_end_file(struct archive *archive, int64_t size, struct err *err)

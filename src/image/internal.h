@@ -138,6 +138,7 @@ struct archive {
 	struct writer *out;
 	int64_t mtime;
 };
+int archive_dir(struct archive *archive, const char *name, struct err *err) MUST_CHECK;
 int archive_begin_file(struct archive *archive, const char *name, int64_t size, struct err *err) MUST_CHECK;
 int archive_end_file(struct archive *archive, int64_t size, struct err *err) MUST_CHECK;
 int archive_text(struct archive *archive, const char *name, const struct strbuf *text, struct err *err) MUST_CHECK;

@@ -203,6 +203,9 @@ static int write_archive(struct layout *layout, const struct save_spec *spec, st
 	if (archive_text(&archive, "oci-layout", &marker, err) < 0 ||
 	    archive_text(&archive, "index.json", &index, err) < 0 || write_docker_manifest(layout, &archive, err) < 0)
 		return -1;
+	/* skopeo makes the directories that an archive does not name itself, and gives them to uid 0: an error for a user. */
+	if (archive_dir(&archive, "blobs", err) < 0 || archive_dir(&archive, "blobs/sha256", err) < 0)
+		return -1;
 	for (size_t i = 0; i < layout->blob_count; i++) {
 		if (write_blob(layout, &archive, &layout->blobs[i], err) < 0)
 			return -1;
