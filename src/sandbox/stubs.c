@@ -31,9 +31,12 @@ static void remember(struct stubs *stubs, int parent_fd, const char *name, const
 	if (!stubs->items)
 		abort();
 	struct stub *stub = &stubs->items[stubs->count++];
-	*stub = (struct stub){
-		.parent_fd = parent_fd, .dev = st->st_dev, .ino = st->st_ino, .is_dir = S_ISDIR(st->st_mode)
-	};
+	*stub = (struct stub){ .parent_fd = parent_fd,
+			       .dev = st->st_dev,
+			       .ino = st->st_ino,
+			       .uid = st->st_uid,
+			       .gid = st->st_gid,
+			       .is_dir = S_ISDIR(st->st_mode) };
 	snprintf(stub->name, sizeof(stub->name), "%s", name);
 }
 
@@ -215,7 +218,7 @@ static bool is_unchanged(const struct stub *stub)
 	struct stat st;
 
 	if (fstatat(stub->parent_fd, stub->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != stub->dev ||
-	    st.st_ino != stub->ino || st.st_uid != 0 || st.st_gid != 0)
+	    st.st_ino != stub->ino || st.st_uid != stub->uid || st.st_gid != stub->gid)
 		return false;
 	if (stub->is_dir)
 		return S_ISDIR(st.st_mode) && (st.st_mode & 07777) == 0755;

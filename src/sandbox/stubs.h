@@ -22,6 +22,8 @@ struct stub {
 	char name[NAME_MAX + 1];
 	dev_t dev;
 	ino_t ino;
+	uid_t uid;
+	gid_t gid;
 	bool is_dir;
 };
 
