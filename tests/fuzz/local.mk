@@ -2,6 +2,9 @@
 
 fuzz_targets = \
 	tests/fuzz/fuzz-config \
+	tests/fuzz/fuzz-dockerfile \
+	tests/fuzz/fuzz-expand \
+	tests/fuzz/fuzz-ignore \
 	tests/fuzz/fuzz-index \
 	tests/fuzz/fuzz-inflate \
 	tests/fuzz/fuzz-json \
@@ -23,6 +26,15 @@ endif
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c $(fuzz_main)
 tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_config_LDADD = $(oci_libs)
+tests_fuzz_fuzz_dockerfile_SOURCES = tests/fuzz/fuzz-dockerfile.c $(fuzz_main)
+tests_fuzz_fuzz_dockerfile_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_dockerfile_LDADD = $(dockerfile_libs)
+tests_fuzz_fuzz_expand_SOURCES = tests/fuzz/fuzz-expand.c $(fuzz_main)
+tests_fuzz_fuzz_expand_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_expand_LDADD = $(dockerfile_libs)
+tests_fuzz_fuzz_ignore_SOURCES = tests/fuzz/fuzz-ignore.c $(fuzz_main)
+tests_fuzz_fuzz_ignore_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_ignore_LDADD = $(dockerfile_libs)
 tests_fuzz_fuzz_index_SOURCES = tests/fuzz/fuzz-index.c $(fuzz_main)
 tests_fuzz_fuzz_index_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_index_LDADD = $(oci_libs)

@@ -24,6 +24,9 @@ unit_tests = \
 	tests/unit/test-codec-stream \
 	tests/unit/test-codec-untar \
 	tests/unit/test-dockerfile-cases \
+	tests/unit/test-dockerfile-expand \
+	tests/unit/test-dockerfile-ignore \
+	tests/unit/test-dockerfile-limits \
 	tests/unit/test-layer-apply \
 	tests/unit/test-layer-diff-links \
 	tests/unit/test-layer-diff \
@@ -37,6 +40,7 @@ unit_tests = \
 	tests/unit/test-oci-manifest \
 	tests/unit/test-oci-platform \
 	tests/unit/test-oci-reference \
+	tests/unit/test-sandbox-user \
 	tests/unit/test-store-layers \
 	tests/unit/test-view-copy \
 	tests/unit/test-view-kinds \
@@ -50,6 +54,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 noinst_HEADERS += \
 	tests/unit/dockerfile-dump.h \
+	tests/unit/ignore-naive.h \
 	tests/unit/layer-scratch.h \
 	tests/unit/scratch.h \
 	tests/unit/store-fixture.h \
@@ -79,6 +84,9 @@ tests_unit_test_codec_json_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_stream_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_untar_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_cases_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
+tests_unit_test_dockerfile_expand_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
+tests_unit_test_dockerfile_ignore_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
+tests_unit_test_dockerfile_limits_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_apply_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_diff_links_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_diff_LDADD = $(layer_libs) $(CMOCKA_LIBS)
@@ -92,6 +100,7 @@ tests_unit_test_oci_config_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_manifest_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_platform_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_reference_LDADD = $(oci_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_user_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_store_layers_LDADD = $(store_libs) $(CMOCKA_LIBS)
 tests_unit_test_view_copy_LDADD = $(view_libs) $(CMOCKA_LIBS)
 tests_unit_test_view_kinds_LDADD = $(view_libs) $(CMOCKA_LIBS)
