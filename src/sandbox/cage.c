@@ -60,6 +60,8 @@ static int become_command(int channel, void *arg, struct err *err)
 {
 	struct setup *setup = arg;
 
+	if (channel <= STDERR_FILENO)
+		return err_set(err, ERR_UNSUPPORTED, "kiln was started without its three standard files");
 	setup->channel = channel;
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		if (steps[i].run(setup, err) < 0)

@@ -39,21 +39,29 @@ static const char *get_env(const char *const *envp, const char *name)
 	return NULL;
 }
 
-static int check_program(const char *path)
+/* Through no magic link: /proc/self/exe is kiln itself at this moment (CVE-2019-5736). A script's interpreter line may still
+   name it; that process can read kiln's file but not write it, which is busy for as long as the build runs. */
+static int check_program(const struct setup *setup, const char *path)
 {
+	struct err failed = { 0 };
 	struct stat st;
+	scope_fd int fd = root_open(&setup->root, path, O_PATH, 0, &failed);
 
-	if (fstatat(AT_FDCWD, path, &st, 0) < 0)
+	if (fd < 0) {
+		errno = failed.sys ? failed.sys : EACCES;
+		return -1;
+	}
+	if (fstat(fd, &st) < 0)
 		return -1;
 	if (S_ISDIR(st.st_mode)) {
 		errno = EISDIR;
 		return -1;
 	}
-	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS);
+	return faccessat(fd, "", X_OK, AT_EACCESS | AT_EMPTY_PATH);
 }
 
 /* Relative folders are passed over: what lies in the working directory is not meant by a bare name. */
-static int search(const char *folders, const char *name, struct strbuf *path)
+static int search(const struct setup *setup, const char *folders, const char *name, struct strbuf *path)
 {
 	int reason = ENOENT;
 
@@ -63,7 +71,7 @@ static int search(const char *folders, const char *name, struct strbuf *path)
 			continue;
 		strbuf_reset(path);
 		strbuf_addf(path, "%.*s/%s", (int)len, folders, name);
-		if (check_program(strbuf_str(path)) == 0)
+		if (check_program(setup, strbuf_str(path)) == 0)
 			return 0;
 		if (errno == EACCES)
 			reason = EACCES;
@@ -72,27 +80,35 @@ static int search(const char *folders, const char *name, struct strbuf *path)
 	return -1;
 }
 
-static int find_program(const struct cage *cage, struct strbuf *path, struct err *err)
+static int find_by_name(const struct setup *setup, const char *name, struct strbuf *path, struct err *err)
 {
-	const char *name = cage->argv[0];
-	const char *folders = get_env(cage->envp, "PATH");
+	const char *folders = get_env(setup->cage->envp, "PATH");
 	char shown[512];
 
-	if (strchr(name, '/')) {
-		strbuf_addstr(path, name);
-		if (check_program(name) == 0)
-			return 0;
-		/* Go's stat names itself. */
-		return fail_to_exec(errno == ENOENT || errno == ENOTDIR ? "exec: \"%1$s\": stat %1$s: %2$s"
-									: "exec: \"%s\": %s",
-				    name, errno, err);
-	}
-	if (*name && search(folders ? folders : DEFAULT_PATH, name, path) == 0)
+	if (*name && search(setup, folders ? folders : DEFAULT_PATH, name, path) == 0)
 		return 0;
 	if (*name && errno == EACCES)
 		return fail_to_exec("exec: \"%s\": %s", name, EACCES, err);
 	return err_status(err, ERR_NOT_FOUND, ENOENT, "exec: \"%s\": executable file not found in $PATH",
 			  err_printable(shown, sizeof(shown), name));
+}
+
+static int find_by_path(const struct setup *setup, const char *name, struct strbuf *path, struct err *err)
+{
+	char cwd[PATH_MAX];
+
+	if (name[0] != '/') {
+		if (!getcwd(cwd, sizeof(cwd)))
+			return err_errno(err, "getcwd");
+		strbuf_addf(path, "%s/", cwd);
+	}
+	strbuf_addstr(path, name);
+	if (check_program(setup, strbuf_str(path)) == 0)
+		return 0;
+	/* Go's stat names itself. */
+	if (errno == EACCES || errno == EISDIR)
+		return fail_to_exec("exec: \"%s\": %s", name, errno, err);
+	return fail_to_exec("exec: \"%1$s\": stat %1$s: %2$s", name, errno, err);
 }
 
 static void list_env(const struct cage *cage, struct strvec *env)
@@ -120,7 +136,9 @@ int setup_exec(struct setup *setup, struct err *err)
 	scope_strvec struct strvec env = { 0 };
 
 	list_env(cage, &env);
-	if (find_program(cage, &path, err) < 0 || close_others(setup->channel, err) < 0)
+	if ((strchr(cage->argv[0], '/') ? find_by_path(setup, cage->argv[0], &path, err)
+					: find_by_name(setup, cage->argv[0], &path, err)) < 0 ||
+	    close_others(setup->channel, err) < 0)
 		return -1;
 	execve(strbuf_str(&path), (char *const *)(uintptr_t)cage->argv, strvec_argv(&env));
 	return fail_to_exec("exec %s: %s", strbuf_str(&path), errno, err);
