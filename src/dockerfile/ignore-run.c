@@ -15,7 +15,9 @@
 /* Ints of the table of ways: 4 MiB. */
 #define TABLE_MAX  ((size_t)1 << 20)
 #define STATES_MAX ((size_t)4096)
-#define STATES_MIN ((size_t)8)
+#define STATES_MIN ((size_t)8) /* a power of two */
+/* Positions of all states. */
+#define POOL_MAX ((size_t)1 << 20)
 
 struct state {
 	size_t first, count; /* positions in the pool, ascending */
@@ -248,13 +250,14 @@ struct runner *runner_new(struct arena *arena, const struct program *program)
 	find_classes(arena, runner);
 	for (uint32_t c = 0; c < 128; c++)
 		runner->ascii[c] = (uint16_t)class_of(runner, c);
-	runner->state_max = clamp(TABLE_MAX / runner->class_count, STATES_MIN, STATES_MAX);
+	runner->state_max = clamp(8 * program->count, STATES_MIN, STATES_MAX);
+	runner->state_max = clamp(TABLE_MAX / runner->class_count, STATES_MIN, runner->state_max);
 	runner->states = arena_array(arena, struct state, runner->state_max);
 	runner->ways = arena_array(arena, int32_t, runner->state_max * runner->class_count);
-	runner->table_size = 2 * STATES_MAX;
+	for (runner->table_size = STATES_MIN; runner->table_size < 2 * runner->state_max;)
+		runner->table_size *= 2;
 	runner->table = arena_array(arena, int32_t, runner->table_size);
-	runner->pool_size = clamp(16 * program->count, (size_t)1 << 14, (size_t)1 << 20);
-	runner->pool_size = runner->pool_size < 2 * program->count ? 2 * program->count : runner->pool_size;
+	runner->pool_size = clamp(16 * program->count, 2 * program->count, 2 * program->count + POOL_MAX);
 	runner->pool = arena_array(arena, uint32_t, runner->pool_size);
 	runner->words = program->count / 64 + 1;
 	runner->present = arena_array(arena, uint64_t, runner->words);
