@@ -251,7 +251,7 @@ static int open_target(struct applier *applier, const char *target, struct stat 
 /* Metadata are the target's: the entry has them once more, but a chmod here could only go wrong. */
 static int apply_hardlink(struct applier *applier, const struct layer_entry *entry, struct err *err)
 {
-	const char *target, *name = path_base(entry->path);
+	const char *target = NULL, *name = path_base(entry->path);
 	struct stat source, there;
 	bool was_removed = false;
 
@@ -391,7 +391,7 @@ static int apply_mark(struct applier *applier, enum tar_mark mark, const char *p
 static int apply_item(struct applier *applier, const struct untar_item *item, struct err *err)
 {
 	enum tar_mark mark = TAR_ENTRY;
-	const char *path;
+	const char *path = NULL;
 
 	if (!*item->path && item->type != UNTAR_DIR)
 		return err_set(err, ERR_INPUT, "an entry has no name");

@@ -125,7 +125,7 @@ static int get_number(struct replay *replay, size_t width, int64_t *value, struc
 /* Length and bytes into replay->bytes. */
 static int get_bytes(struct replay *replay, int64_t max, struct err *err)
 {
-	int64_t len;
+	int64_t len = 0;
 
 	if (get_number(replay, 4, &len, err) < 0)
 		return -1;
@@ -184,7 +184,7 @@ static int open_file(const struct replay *replay, int64_t size, struct stat *st,
 static int replay_file(struct replay *replay, struct err *err)
 {
 	struct stat st;
-	int64_t size;
+	int64_t size = 0;
 
 	if (get_bytes(replay, PATH_MAX - 1, err) < 0 || get_number(replay, 8, &size, err) < 0)
 		return -1;
@@ -198,7 +198,7 @@ static int replay_file(struct replay *replay, struct err *err)
 
 static int replay_end(struct replay *replay, struct err *err)
 {
-	int64_t total;
+	int64_t total = 0;
 	char more;
 
 	if (get_number(replay, 8, &total, err) < 0 || count(replay, TAR_TRAILER, err) < 0)

@@ -165,7 +165,7 @@ static void test_many_groups(void **state)
 	scope_fd int upper = make_tree(scratch->fd, "upper");
 	scope_result struct layer_result result = { 0 };
 	struct err err;
-	char one[16], other[16];
+	char one[32], other[32];
 
 	for (int i = 0; i < 500; i++) {
 		snprintf(one, sizeof(one), "a%03d", i);

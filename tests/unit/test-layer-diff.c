@@ -133,6 +133,19 @@ static void test_metadata_alone_is_a_change(void **state)
 			  "f 644 1 time\n");
 }
 
+static void test_the_time_of_an_empty_file_counts_too(void **state)
+{
+	struct pair *pair = *state;
+
+	put_file(pair->lower, "empty", "");
+	put_file(pair->upper, "empty", "");
+	put_file(pair->lower, "same", "");
+	put_file(pair->upper, "same", "");
+	stamp_both(pair);
+	set_time(pair->upper, "empty", STAMP + 1);
+	assert_pair(pair, "f 644 0 empty\n");
+}
+
 static void test_fractions_of_seconds_are_no_change(void **state)
 {
 	struct pair *pair = *state;
@@ -418,6 +431,7 @@ int main(void)
 		pair_test(test_what_equals_the_tree_below_is_not_in_the_layer),
 		pair_test(test_ancestors_of_a_change_are_in_the_layer_once),
 		pair_test(test_metadata_alone_is_a_change),
+		pair_test(test_the_time_of_an_empty_file_counts_too),
 		pair_test(test_fractions_of_seconds_are_no_change),
 		pair_test(test_times_are_clamped_on_both_sides),
 		pair_test(test_a_difference_far_inside_a_large_file_is_found),

@@ -337,6 +337,29 @@ static void test_the_kept_directory_is_the_one_that_is_there(void **state)
 	}
 }
 
+/* The same name of a directory twice in a row, while an entry in it changes what the name means. */
+static void test_a_kept_directory_is_dropped_when_an_entry_in_it_moves_its_name(void **state)
+{
+	struct place *place = *state;
+	struct err err;
+	const struct raw raws[] = {
+		DIR_("a/"),       LINK_("a/loop", ".."),      DIR_("other/"),        DIR_("other/loop/"),
+		DIR_("a/loop/x"), LINK_("a/loop/a", "other"), FILE_("a/loop/f", "x")
+	};
+	const struct raw refused[] = { DIR_("a/"), LINK_("a/loop", ".."), FILE_("a/loop/a", "x"),
+				       FILE_("a/loop/f", "x") };
+
+	for (size_t i = 0; i < ARRAY_LEN(all_flags); i++) {
+		empty_tree(place);
+		assert_ok(apply_raw(raws, ARRAY_LEN(raws), place->tree, all_flags[i], &err), err);
+		assert_file(place->tree, "other/loop/f", "x");
+		assert_false(has_name(place->tree, "f"));
+		empty_tree(place);
+		assert_int_equal(apply_raw(refused, ARRAY_LEN(refused), place->tree, all_flags[i], &err), -1);
+		assert_false(has_name(place->tree, "f"));
+	}
+}
+
 /* T-A13: CVE-2026-50163. */
 static void test_hard_links_are_not_resolved_in_the_working_directory(void **state)
 {
@@ -419,6 +442,7 @@ int main(void)
 		place_test(test_a_hard_link_to_a_link_is_a_link),
 		place_test(test_a_directory_that_becomes_a_link_is_looked_up_again),
 		place_test(test_the_kept_directory_is_the_one_that_is_there),
+		place_test(test_a_kept_directory_is_dropped_when_an_entry_in_it_moves_its_name),
 		place_test(test_hard_links_are_not_resolved_in_the_working_directory),
 		place_test(test_capabilities_of_any_root_become_those_of_ours),
 		place_test(test_an_owner_that_cannot_be_set_is_an_error),

@@ -8,21 +8,25 @@
  * dir's layer, applied to a copy of the tree as it was, must give the plain tree; and so must the stack with the layer on top.
  * Names, contents, modes and times come from small sets, so that files often become what they were.
  */
-enum { LAYERS = 4, CHANGES = 25 };
+enum { LAYERS = 4, CHANGES = 40 };
 
 struct world {
 	int fd; /* of the scratch folder */
 	int work, base, upper;
 	int lowers[LAYERS]; /* [0] topmost */
 	size_t lower_count;
-	unsigned seed;
+	uint64_t seed;
 	bool can_chown;
 };
 
+/* splitmix64 */
 static unsigned pick(struct world *world, unsigned count)
 {
-	world->seed = world->seed * 1664525 + 1013904223;
-	return (world->seed >> 16) % count;
+	uint64_t x = world->seed += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return (unsigned)((x ^ (x >> 31)) % count);
 }
 
 static int64_t pick_time(struct world *world)
@@ -37,15 +41,20 @@ static mode_t pick_mode(struct world *world, bool is_directory)
 	return modes[is_directory][pick(world, 4)];
 }
 
-static const char *pick_path(struct world *world, char *path, size_t size)
+/* A name, most often deep in the tree as it is. */
+static void pick_path(struct world *world, char *path, size_t size)
 {
-	static const char *const names[] = { "a", "b", "c", "dd" };
-	unsigned depth = 1 + pick(world, 3);
+	static const char *const names[] = { "a", "b", "cc" };
 	size_t len = 0;
+	struct stat st;
 
-	for (unsigned i = 0; i < depth; i++)
-		len += (size_t)snprintf(path + len, size - len, "%s%s", i ? "/" : "", names[pick(world, 4)]);
-	return path;
+	for (int depth = 0; depth < 3; depth++) {
+		len += (size_t)snprintf(path + len, size - len, "%s%s", len ? "/" : "",
+					names[pick(world, ARRAY_LEN(names))]);
+		if (fstatat(world->work, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode) ||
+		    pick(world, 4) == 0)
+			break;
+	}
 }
 
 /* lstat without any link in the parents. */
@@ -71,6 +80,14 @@ static const char *parent_of(const char *path, char *parent, size_t size)
 
 	snprintf(parent, size, "%.*s", slash ? (int)(slash - path) : 0, path);
 	return parent;
+}
+
+/* The other way round: path becomes its own parent. */
+static void to_parent(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	*(slash ? slash : path) = '\0';
 }
 
 static const char *or_dot(const char *path)
@@ -125,7 +142,7 @@ static bool shows_from_below(struct world *world, const char *path)
 
 	if (!find(world->base, path, &st))
 		return false;
-	for (parent_of(path, parent, sizeof(parent)); *parent; parent_of(parent, parent, sizeof(parent))) {
+	for (parent_of(path, parent, sizeof(parent)); *parent; to_parent(parent)) {
 		scope_fd int fd = openat(world->upper, parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 		if (fd >= 0 && layer_dir_is_opaque(fd))
 			return false;
@@ -273,7 +290,10 @@ static void change_something(struct world *world)
 	pick_path(world, path, sizeof(path));
 	if (!find(world->work, parent_of(path, parent, sizeof(parent)), &st) || !S_ISDIR(st.st_mode))
 		return;
-	if (what < 3)
+	/* Else little would ever grow. */
+	if (find(world->work, path, &st) && S_ISDIR(st.st_mode) && pick(world, 5))
+		what = pick(world, 2) ? 2 : 9;
+	if (what < 2)
 		change_file(world, path);
 	else if (what < 5)
 		change_directory(world, path);
@@ -333,7 +353,7 @@ static void describe(struct manifest *manifest, int dir_fd, const char *name, co
 
 static void describe_tree(struct manifest *manifest, int dir_fd, const char *prefix)
 {
-	static const char *const names[] = { "a", "b", "c", "dd" };
+	static const char *const names[] = { "a", "b", "cc" };
 	char path[64];
 	struct stat st;
 	int found = 0;
@@ -438,7 +458,7 @@ static void check_layer(struct world *world, unsigned layer)
 {
 	scope_result struct layer_result result = { 0 };
 	struct err err;
-	char name[16];
+	char name[32];
 
 	snprintf(name, sizeof(name), "tree%u", layer);
 	assert_ok(layer_tree_settle(world->upper, INT64_MAX, &err), err);
@@ -454,7 +474,7 @@ static void play(struct scratch *scratch, unsigned seed)
 {
 	struct world world = { .fd = scratch->fd, .seed = seed };
 	struct err err;
-	char name[16];
+	char name[32];
 
 	world.work = new_tree(&world, "work");
 	world.can_chown = fchown(world.work, 5, 0) == 0;

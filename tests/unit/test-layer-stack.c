@@ -11,7 +11,7 @@ static int stack_setup(void **state)
 {
 	struct stack *stack = calloc(1, sizeof(*stack));
 	void *scratch;
-	char name[8];
+	char name[32];
 
 	assert_int_equal(scratch_setup(&scratch), 0);
 	stack->scratch = scratch;
