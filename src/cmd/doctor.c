@@ -89,10 +89,12 @@ static int diagnose(struct invocation *invocation, struct err *err)
 {
 	const struct doctor_options *o = invocation->options;
 	struct arena *arena = invocation->arena;
-	struct probe_fact *facts;
-	size_t count;
-	if (sandbox_probe(arena, &facts, &count, err) < 0)
+	struct probe_fact *found, *facts = NULL;
+	size_t found_count, count = 0;
+	if (sandbox_probe(arena, &found, &found_count, err) < 0)
 		return -1;
+	for (size_t i = 0; i < found_count; i++)
+		*ARENA_PUSH(arena, facts, count) = found[i];
 	struct probe_fact view = { .name = "view", .remedy = "apt-get install fuse-overlayfs" };
 	view.works = probe_view(invocation, &view.detail);
 	*ARENA_PUSH(arena, facts, count) = view;
