@@ -19,6 +19,7 @@ src_codec_libcodec_a_SOURCES = \
 	src/codec/libarchive.h \
 	src/codec/stream.c \
 	src/codec/tar-block.c \
+	src/codec/tar-entry.c \
 	src/codec/tar-pax.c \
 	src/codec/tar-sparse.c \
 	src/codec/tarcheck.c \

@@ -3,6 +3,7 @@
 #define KILN_SRC_CODEC_TARCHECK_H
 
 #include "kiln/base/err.h"
+#include "kiln/base/strbuf.h"
 #include "kiln/codec/untar.h"
 
 #include <stddef.h>
@@ -48,23 +49,6 @@ struct tar_sparse_block {
 _Static_assert(sizeof(struct tar_sparse_block) == TAR_BLOCK, "a sparse map goes on in blocks");
 
 enum tar_format { TAR_V7, TAR_USTAR, TAR_GNU };
-
-/* What is left of an entry when all its headers are understood. path and link are malloc'ed. */
-struct tar_entry {
-	char *path;
-	char *link;     /* NULL for what is no link */
-	int64_t offset; /* of its first header in the stream */
-	char type;      /* the flag; '0' for every regular file */
-	bool is_sparse;
-	mode_t mode; /* as stored, with type bits if the writer put them there */
-	uid_t uid;
-	gid_t gid;
-	int64_t size; /* of the file, 0 for what has no data */
-	int64_t mtime;
-	dev_t rdev;
-};
-
-void tar_entry_release(struct tar_entry *entry);
 
 bool tar_block_is_zero(const struct tar_block *block);
 /* The checksum is right. */
@@ -130,6 +114,46 @@ struct tar_pax {
 int tar_pax_parse(struct tar_pax *pax, char *body, size_t len, unsigned flags, struct err *err) MUST_CHECK;
 /* A 'g' header may hold comments, but nothing that would change the entries after it: some readers ignore it. */
 int tar_pax_check_global(char *body, size_t len, struct err *err) MUST_CHECK;
+
+/* ---- entries (tar-entry.c) ---- */
+
+/* The headers before an entry's own. */
+struct tar_specials {
+	bool has_x, has_name, has_link;
+	struct tar_pax pax;       /* if has_x */
+	struct strbuf path, link; /* from them; empty if the header's own count */
+};
+
+bool tar_specials_any(const struct tar_specials *specials);
+void tar_specials_reset(struct tar_specials *specials);
+void tar_specials_release(struct tar_specials *specials);
+/* An 'x', 'g', 'L' or 'K' header comes: may it? *size is that of its body. */
+int tar_special_start(struct tar_specials *specials, const struct tar_block *block, size_t *size,
+		      struct err *err) MUST_CHECK;
+/* Its body is there; it is changed. */
+int tar_special_finish(struct tar_specials *specials, char type, struct strbuf *body, unsigned flags,
+		       struct err *err) MUST_CHECK;
+
+/* What is left of an entry when all its headers are understood. path and link are malloc'ed. */
+struct tar_entry {
+	char *path;
+	char *link;     /* NULL for what is no link */
+	int64_t offset; /* of its first header in the stream */
+	char type;      /* the flag; '0' for every regular file */
+	mode_t mode;    /* as stored, with type bits if the writer put them there */
+	uid_t uid;
+	gid_t gid;
+	int64_t size;   /* of the file, 0 for what has no data */
+	int64_t stored; /* bytes of it in the stream */
+	int64_t mtime;
+	dev_t rdev;
+	struct tar_sparse sparse;
+};
+
+void tar_entry_release(struct tar_entry *entry);
+/* From its own header and those before it; the caller sets offset, and size when the map of a sparse file is complete. */
+int tar_entry_read(struct tar_entry *entry, struct tar_specials *specials, const struct tar_block *block,
+		   unsigned flags, struct err *err) MUST_CHECK;
 
 /* ---- the stream (tarcheck.c) ---- */
 

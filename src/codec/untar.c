@@ -271,7 +271,7 @@ static int next_block(struct untar *untar, struct err *err)
 	}
 	bool fits = offset >= untar->position && offset <= untar->entry.size &&
 		    len <= (uint64_t)(untar->entry.size - offset);
-	if (!fits || (offset > untar->position && !untar->entry.is_sparse))
+	if (!fits || (offset > untar->position && untar->entry.sparse.kind == TAR_SPARSE_NONE))
 		return differs(untar, "data of an entry", err);
 	untar->block = block;
 	untar->block_len = len;

@@ -10,7 +10,8 @@
 
 /*
  * SHA-256 digests (libcrypto's EVP, SHA-NI where the CPU has it). A digest is 32 bytes in a struct; text becomes one
- * only through digest_parse, so nothing else ever reaches a path or an address. Pure.
+ * only through digest_parse, so nothing else ever reaches a path or an address. Pure, but for this: libcrypto reads its
+ * configuration at the first hash of a process, so that one must not come after a chroot into an image.
  */
 struct digest {
 	uint8_t bytes[32];

@@ -59,7 +59,8 @@ struct json *json_clone(struct arena *arena, const struct json *value);
 /* Go's encoding/json sorts map keys: for Labels, ExposedPorts, Volumes, annotations. */
 void json_sort_keys(struct json *object);
 
-/* Compact, one way only: no spaces, \" \\ \b \f \n \r \t escapes, other controls \u00xx, all else raw UTF-8. */
+/* Compact, one way only, the bytes of Go's encoding/json (1.22 or later, SetEscapeHTML(false)): no spaces, \" \\ \b \f
+   \n \r \t escapes, other controls \u00xx, \u2028 and \u2029, \ufffd for each byte that is no UTF-8, all else raw. */
 void json_write(struct strbuf *buf, const struct json *value);
 /* Two-space indentation, for people. */
 void json_write_pretty(struct strbuf *buf, const struct json *value);
@@ -95,7 +96,9 @@ struct json_field {
    ERR_INPUT naming the path: "config": "mediaType": has the wrong type. null counts as missing. */
 int json_read(struct arena *arena, const struct json *value, const struct json_field *fields, void *out,
 	      struct err *err) MUST_CHECK;
-/* The other way, members in table order. */
+/* The other way, members in table order. What is empty is left out with JSON_OMIT_EMPTY (Go's omitempty, and an OBJECT
+   without members); without it a NULL STR is "", a NULL STRS or RAW is null, an STRS or OBJECTS of none is [].
+   json_read gives an empty [] an address, so that it stays one. */
 struct json *json_build(struct arena *arena, const struct json_field *fields, const void *in);
 
 #endif

@@ -44,7 +44,8 @@ static inline void scope_close_writer(struct writer **writer)
 /* Constructors never fail (out of memory aborts). fd is borrowed unless owned is true. name is for messages, copied. */
 struct reader *reader_fd(int fd, bool owned, const char *name);
 struct reader *reader_bytes(const void *bytes, size_t len); /* bytes outlive the reader */
-/* Passes bytes through and hashes and counts them; result() is valid after the end was read. The reader below is owned. */
+/* Passes bytes through and hashes and counts them; *digest and *size (may be NULL) are set when the end has been read.
+   The reader below is owned, here and in all that follow. */
 struct reader *reader_hash(struct reader *below, struct digest *digest, int64_t *size);
 /* At most limit bytes; one more is ERR_INPUT "NAME is larger than N bytes". */
 struct reader *reader_limit(struct reader *below, int64_t limit, const char *name);
@@ -71,16 +72,19 @@ enum compression compression_sniff(const void *bytes, size_t len);
 
 /* Inflates by magic: plain, gzip (multi-member, every CRC and length checked, garbage after the end refused), zstd
    (multi-frame, skippable frames, window at most 128 MiB, checksums verified, no dictionaries). bzip2 and xz are
-   ERR_UNSUPPORTED here; archive.h reads them for ADD. *found (may be NULL) is set at the first read. isa-l inflates
+   ERR_UNSUPPORTED here; untar.h reads them for ADD. *found (may be NULL) is set at the first read. isa-l inflates
    when built with it, else zlib. ERR_CORRUPT names what is wrong. */
 struct reader *reader_inflate(struct reader *below, enum compression *found, const char *name);
 
 /* The canonical gzip of kiln: libdeflate level 6, fixed 1 MiB members, header 1f8b0800 00000000 00ff; the same input
    gives the same bytes on every machine with this libdeflate version and with any number of threads. threads 0: as many
-   as cores, at most 8. The name to record is gzip_compressor(), "libdeflate-1.14/6". */
+   as cores, at most 8. They start with the first full MiB and end with close: in between the process must not fork
+   (where threads cannot be had, the caller's compresses alone). The name to record is gzip_compressor(),
+   "libdeflate-1.14/6". */
 struct writer *writer_gzip(struct writer *below, unsigned threads);
 const char *gzip_compressor(void);
-/* zstd level 3, no checksum, no content size, always the multi-thread API (its bytes do not depend on the number). */
+/* zstd level 3, no checksum, no content size, always the multi-thread API (its bytes do not depend on the number): what
+   `zstd -3 -T0 --no-check` makes of a pipe. Threads start with the first write. */
 struct writer *writer_zstd(struct writer *below, unsigned threads);
 const char *zstd_compressor(void);
 
