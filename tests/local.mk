@@ -30,6 +30,7 @@ TESTS += $(check_scripts)
 EXTRA_DIST += \
 	.shellcheckrc \
 	tests/lib/as-user \
+	tests/lib/compare-trees \
 	tests/lib/need-cmocka.sh \
 	tests/lib/run-bats \
 	tests/lib/run-program

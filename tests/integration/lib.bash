@@ -31,19 +31,19 @@ new_lab() {
 	[ -x "$KILN" ] || fail "there is no program $KILN"
 }
 
-# Files of sub-ids are removed by kiln itself; whatever stays behind fails the file.
+# Files of sub-ids are removed by kiln itself. What stays behind fails the file, but is taken away all the same.
 end_lab() {
 	[ -n "${lab:-}" ] || return 0
-	local left
-	kiln system reset --force >/dev/null
-	[ ! -e "$KILN_ROOT" ] || [ -z "$(ls -A "$KILN_ROOT")" ] || fail "reset left $(find "$KILN_ROOT" | head)"
-	if [ -e "$lab/storage" ]; then
-		in_namespace rm -rf "$lab/storage" "$lab/runroot"
-	fi
-	left=$(processes_of_lab)
-	[ -z "$left" ] || fail "processes stay behind: $left"
+	local processes files
 	cd /
-	rm -rf "$lab"
+	processes=$(processes_of_lab)
+	# shellcheck disable=SC2046 # a list of numbers
+	[ -z "$processes" ] || kill -KILL $(grep -o '[0-9]*(' <<<"$processes" | tr -d '(') || true
+	kiln system reset --force >/dev/null || true
+	files=$(find "$KILN_ROOT" -mindepth 1 2>/dev/null | head -n 5)
+	rm -rf "$lab" 2>/dev/null || in_namespace rm -rf "$lab"
+	[ -z "$processes" ] || fail "processes stay behind: $processes"
+	[ -z "$files" ] || fail "kiln system reset left: $files"
 }
 
 setup() {
@@ -116,9 +116,12 @@ diff_ids() {
 	kiln inspect "$1" | jq -r '.[0].RootFS.Layers[]'
 }
 
-# How many steps of the last build's output say this word: CACHED, DONE, ERROR.
+# How many steps of the last build's output say this word: CACHED, DONE, ERROR. FROM is no step of this kind.
 steps() {
-	grep -cE "^#[0-9]+ $1" <<<"$output" || true
+	awk -v word="$1" '
+		/^#[0-9]+ \[.*\] FROM / { from[$1] = 1 }
+		/^#[0-9]+ / && $2 == word && !from[$1] { count++ }
+		END { print count + 0 }' <<<"$output"
 }
 
 # ---- base images ----
@@ -231,4 +234,13 @@ podman_run() {
 
 buildah() {
 	in_namespace buildah --root "$lab/storage" --runroot "$lab/runroot" --storage-driver vfs "$@"
+}
+
+# A TCP port of loopback that nothing listens on.
+free_port() {
+	local port
+	for port in $(seq 18200 18400); do
+		(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { printf '%s\n' "$port"; return; }
+	done
+	fail "no free port"
 }

@@ -3,6 +3,7 @@
 integration_tests = \
 	tests/integration/bad-input.bats \
 	tests/integration/basic.bats \
+	tests/integration/debian.bats \
 	tests/integration/tools.bats \
 	tests/integration/views.bats
 TESTS += $(integration_tests)
