@@ -57,7 +57,8 @@ struct decoder *decoder_zstd(void);
 
 #define COMPRESSION_COUNT (COMPRESSION_XZ + 1)
 
-/* A reader that picks one of makers (indexed by enum compression, NULL for what is not supported) by the first bytes. */
+/* A reader that picks one of makers (indexed by enum compression, NULL for what is not supported) by the first
+   bytes. */
 struct reader *reader_decode(struct reader *below, decoder_new *const *makers, enum compression *found,
 			     const char *name);
 

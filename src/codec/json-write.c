@@ -6,8 +6,8 @@
 #include "kiln/base/scope.h"
 #include "kiln/codec/json.h"
 
-/* The bytes of Go's encoding/json with SetEscapeHTML(false), since Go 1.22: what the same values look like when the other
-   tools of this trade write them. */
+/* The bytes of Go's encoding/json with SetEscapeHTML(false), since Go 1.22: what the same values look like when the
+   other tools of this trade write them. */
 
 size_t json_utf8_length(const char *text, size_t left)
 {

@@ -167,8 +167,8 @@ static bool has_stray_map(const struct tar_block *block)
 	return from < to;
 }
 
-/* What follows is data to some readers and a header to others. A size in the header of a directory or a symbolic link is
-   ignored by all that unpack. */
+/* What follows is data to some readers and a header to others. A size in the header of a directory or a symbolic link
+   is ignored by all that unpack. */
 static int check_size(const struct tar_specials *specials, char type, int64_t size, struct err *err)
 {
 	if (type == '1' && size != 0)

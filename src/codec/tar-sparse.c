@@ -2,8 +2,8 @@
 #include "tarcheck.h"
 
 /*
- * Four forms of one list: fields in a GNU header, records of a pax header (0.0), one record (0.1), lines before the data
- * (1.0). Whatever the form, the map has to be one that every reader expands to the same file.
+ * * Four forms of one list: fields in a GNU header, records of a pax header (0.0), one record (0.1), lines before the
+ * data (1.0). Whatever the form, the map has to be one that every reader expands to the same file.
  */
 
 #define EXTENTS_MAX 262144 /* libarchive keeps about 72 bytes of each */

@@ -151,7 +151,8 @@ struct tar_entry {
 };
 
 void tar_entry_release(struct tar_entry *entry);
-/* From its own header and those before it; the caller sets offset, and size when the map of a sparse file is complete. */
+/* From its own header and those before it; the caller sets offset, and size when the map of a sparse file is
+   complete. */
 int tar_entry_read(struct tar_entry *entry, struct tar_specials *specials, const struct tar_block *block,
 		   unsigned flags, struct err *err) MUST_CHECK;
 

@@ -12,13 +12,13 @@
 #include "tarcheck.h"
 
 /*
- * tarcheck and libarchive read the same bytes. What an entry is comes from tarcheck: libarchive turns a file with a link
- * name into a hard link, loses the target of a symbolic link that only the pax header has, and rounds -1.5 up. But both
- * must have understood the same. Data, sparse files and extended attributes come from libarchive.
+ * * tarcheck and libarchive read the same bytes. What an entry is comes from tarcheck: libarchive turns a file with a
+ * link name into a hard link, loses the target of a symbolic link that only the pax header has, and rounds -1.5 up.
+ * But both must have understood the same. Data, sparse files and extended attributes come from libarchive.
  *
- * Names are bytes. Without setlocale(3) libarchive leaves them so, though it warns of each pax name that is not ASCII,
- * because it tries to convert it; in a UTF-8 locale it would normalise names, and the comparison would fail. (Its option
- * hdrcharset=BINARY does not work with glibc, which knows no such character set.)
+ * * Names are bytes. Without setlocale(3) libarchive leaves them so, though it warns of each pax name that is not
+ * ASCII, because it tries to convert it; in a UTF-8 locale it would normalise names, and the comparison would fail.
+ * (Its option hdrcharset=BINARY does not work with glibc, which knows no such character set.)
  */
 struct untar {
 	struct archive *archive;

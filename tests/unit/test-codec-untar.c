@@ -14,7 +14,8 @@
 #include "kiln/codec/digest.h"
 #include "kiln/codec/untar.h"
 
-/* tests/golden/tar: good-NAME.tar.gz holds what good-NAME.list says (of Python's tarfile), bad-NAME.tar.gz is refused. */
+/* tests/golden/tar: good-NAME.tar.gz holds what good-NAME.list says (of Python's tarfile), bad-NAME.tar.gz is
+   refused. */
 
 static int golden_fd(void)
 {

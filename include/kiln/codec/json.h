@@ -92,8 +92,8 @@ struct json_field {
 #define JSON_VALUE(type, key, member, flag) { key, JSON_FIELD_RAW, flag, offsetof(type, member), 0, 0, NULL }
 #define JSON_END { NULL, 0, 0, 0, 0, 0, NULL }
 
-/* Fills *out (zeroed by the caller) from an object; unknown keys are ignored; a missing JSON_REQUIRED or a wrong type is
-   ERR_INPUT naming the path: "config": "mediaType": has the wrong type. null counts as missing. */
+/* Fills *out (zeroed by the caller) from an object; unknown keys are ignored; a missing JSON_REQUIRED or a wrong type
+   is ERR_INPUT naming the path: "config": "mediaType": has the wrong type. null counts as missing. */
 int json_read(struct arena *arena, const struct json *value, const struct json_field *fields, void *out,
 	      struct err *err) MUST_CHECK;
 /* The other way, members in table order. What is empty is left out with JSON_OMIT_EMPTY (Go's omitempty, and an OBJECT
