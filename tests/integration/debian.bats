@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154 # lib.bash and bats set lab, output, srcdir and status
 # Real images: a Debian base made on the spot, the flask example, and a set of 70 packages and more, each under the three
 # views, equal entry by entry.
 
 load lib
 
-# shellcheck disable=SC2154 # lib.bash sets lab and srcdir
 
 # Contents that packages make random or dated themselves: host keys, machine ids, logs with times, apt's and ldconfig's
 # caches (they hold inode numbers, times or addresses).
