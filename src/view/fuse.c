@@ -13,11 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fuse-repair.h"
 #include "kiln/base/file.h"
 #include "kiln/base/log.h"
 #include "kiln/base/proc.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/strbuf.h"
+#include "kiln/layer/layer.h"
 #include "kind.h"
 
 /*
@@ -34,6 +36,8 @@
 struct fuse {
 	struct proc program;
 	int words_fd; /* what it prints: a file, since nobody empties a pipe while it serves */
+	struct stack_dir *below;
+	struct timespec start; /* of the view, by the file system's clock */
 };
 
 static void write_options(const struct view *view, const struct view_spec *spec, int empty_fd, struct strbuf *options)
@@ -200,6 +204,18 @@ static int await_mount(const struct view *view, struct err *err)
 	return 0;
 }
 
+/* The work directory was just made. */
+static int note_start(const struct view *view, struct err *err)
+{
+	struct fuse *fuse = view->state;
+	struct stat st;
+
+	if (fstatat(view->work_fd, VIEW_WORK, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_errno(err, "stat the work directory");
+	fuse->start = st.st_mtim;
+	return 0;
+}
+
 static int open_fuse(struct view *view, const struct view_spec *spec, struct err *err)
 {
 	struct fuse *fuse = calloc(1, sizeof(*fuse));
@@ -210,8 +226,10 @@ static int open_fuse(struct view *view, const struct view_spec *spec, struct err
 	view->state = fuse;
 	if (fuse->words_fd < 0)
 		return err_errno(err, "make a file for the program's words");
+	fuse->below = stack_open(spec->lowers, spec->lower_count, err);
 	/* It knows no read-only mode: an upper directory that stays empty is the same. */
-	if (view_make_upper(view, spec, err) < 0 || start(view, spec, err) < 0 || await_mount(view, err) < 0)
+	if (!fuse->below || view_make_upper(view, spec, err) < 0 || note_start(view, err) < 0 ||
+	    start(view, spec, err) < 0 || await_mount(view, err) < 0)
 		return -1;
 	view->root_fd = view_detach_merged(view, err);
 	view->is_mount = true;
@@ -225,6 +243,16 @@ static void end(struct fuse *fuse)
 	if (fuse->program.pid > 0 && !has_ended(fuse, PATIENCE_MS))
 		log_debug("fuse-overlayfs did not end and is killed");
 	proc_kill(&fuse->program);
+}
+
+static int repair(const struct view *view, struct err *err)
+{
+	const struct fuse *fuse = view->state;
+	scope_fd int upper_fd = openat(view->work_fd, VIEW_UPPER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (upper_fd < 0)
+		return err_errno(err, "open the changes");
+	return fuse_repair(upper_fd, fuse->below, &fuse->start, err);
 }
 
 static int finish_fuse(struct view *view, int64_t clamp, struct err *err)
@@ -242,7 +270,7 @@ static int finish_fuse(struct view *view, int64_t clamp, struct err *err)
 	scope_close_fd(&view->root_fd);
 	view->root_fd = -1;
 	end(fuse);
-	return view_remove_scratch(view, err);
+	return repair(view, err) < 0 ? -1 : view_remove_scratch(view, err);
 }
 
 static void release_fuse(struct view *view)
@@ -256,6 +284,7 @@ static void release_fuse(struct view *view)
 	proc_kill(&fuse->program);
 	umount2(view_fd_path(target, view->work_fd, VIEW_MERGED), MNT_DETACH | UMOUNT_NOFOLLOW);
 	scope_close_fd(&fuse->words_fd);
+	stack_close(fuse->below);
 	free(fuse);
 	view->state = NULL;
 }

@@ -5,6 +5,8 @@ src_view_libview_a_SOURCES = \
 	src/view/changes.h \
 	src/view/copy.c \
 	src/view/fuse.c \
+	src/view/fuse-repair.c \
+	src/view/fuse-repair.h \
 	src/view/kind.h \
 	src/view/overlay.c \
 	src/view/probe.c \

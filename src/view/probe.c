@@ -118,10 +118,11 @@ static void add_reason(struct strbuf *reasons, const struct err *err)
 		strbuf_addf(reasons, "%s%s", reasons->len ? "\n" : "", err->msg);
 }
 
-/* From the fastest to the one that always works. */
+/* Both are exact. fuse-overlayfs has to be asked for by name: what it copies up may come out different (fuse-repair.h), and
+   then the layer would depend on where it was built. */
 static int probe_all(int dir_fd, enum view_kind *chosen, struct strbuf *reasons, struct err *err)
 {
-	static const enum view_kind order[] = { VIEW_OVERLAY, VIEW_FUSE, VIEW_COPY };
+	static const enum view_kind order[] = { VIEW_OVERLAY, VIEW_COPY };
 	struct err reason;
 
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {

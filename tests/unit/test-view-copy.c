@@ -7,7 +7,7 @@
 
 /* A stage that is built in the copy view: one layer below, a session, and steps one after the other. */
 struct stage {
-	int dir_fd;     /* borrowed */
+	int dir_fd; /* borrowed */
 	int session_fd;
 	int lowers[16]; /* [0] topmost, at the end of the array's used part the base */
 	size_t count;
@@ -28,7 +28,10 @@ static void stage_release(struct stage *stage)
 	scope_close_fd(&stage->work_fd);
 }
 #define scope_stage __attribute__((cleanup(stage_release)))
-#define STAGE_EMPTY { .session_fd = -1, .work_fd = -1, .view = VIEW_EMPTY, .clamp = INT64_MAX }
+#define STAGE_EMPTY                                                                     \
+	{                                                                               \
+		.session_fd = -1, .work_fd = -1, .view = VIEW_EMPTY, .clamp = INT64_MAX \
+	}
 
 static int stage_begin(struct stage *stage, struct lab *lab, struct err *err)
 {

@@ -442,7 +442,7 @@ static int probing(struct lab *lab, struct err *err)
 	struct err reason = { 0 };
 
 	TRY(view_probe(VIEW_AUTO, lab->dir_fd, &chosen, &reasons, err));
-	CHECK(chosen == lab->kinds[0]);
+	CHECK(chosen == (lab->kinds[0] == VIEW_OVERLAY ? VIEW_OVERLAY : VIEW_COPY));
 	scope_fd int again_fd = openat(lab->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	scope_dir DIR *dir = fdopendir(take_fd(&again_fd));
 	for (struct dirent *entry; (entry = readdir(dir));)
@@ -474,7 +474,7 @@ static int on_overlay(struct lab *lab, struct err *err)
 	TRY(open_view(&view, VIEW_OVERLAY, work_fd, &none, false, err));
 	scope_fd int root_fd = openat(view.root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	TRY(view_probe(VIEW_AUTO, root_fd, &chosen, &reasons, err));
-	CHECK(chosen != VIEW_OVERLAY && strstr(strbuf_str(&reasons), "the store lies on an overlay itself"));
+	CHECK(chosen == VIEW_COPY && strstr(strbuf_str(&reasons), "the store lies on an overlay itself"));
 	TRY(view_probe(VIEW_COPY, root_fd, &chosen, NULL, err));
 	return 0;
 }

@@ -10,8 +10,9 @@
 #include <sys/types.h>
 
 /*
- * A writable tree on top of read-only layer trees (layer/layer.h says what a layer tree is), and afterwards its changes as a new
- * layer tree. Three kinds behind one table; all give the same layer.
+ * A writable tree on top of read-only layer trees (layer/tree.h says what a layer tree is), and afterwards its changes as a new
+ * layer tree. Three kinds behind one table. All give the same layer; fuse-overlayfs does so as far as the program itself does
+ * (src/view/fuse-repair.h), which is why it has to be asked for by name.
  *
  *	overlay		kernel overlay, userxattr (Linux 5.11), by fsopen/fsmount with lowerdir+ (6.8: up to 500 layers);
  *			else mount(2) with /proc/self/fd/N lowers while the option page lasts. Detached: no mount point.
@@ -60,9 +61,9 @@ void view_release(struct view *view);
 #define scope_view __attribute__((cleanup(view_release)))
 
 /* Does kind really work with a store at dir_fd? Mounts, writes, removes a lower directory (whiteout + opaque), reads
-   back, in a throw-away directory beneath dir_fd, which is left clean (lockdown.md section 2, ladder STORE). For VIEW_AUTO the best that works is
-   put in *chosen, with reasons for the others ("overlay: mount: EPERM ...") appended to reasons if not NULL. A kind that
-   is asked for by name and does not work is ERR_UNSUPPORTED with its reason. */
+   back, in a throw-away directory beneath dir_fd, which is left clean (lockdown.md section 2, ladder STORE). VIEW_AUTO
+   chooses overlay, else copy, and appends the reason ("overlay: mount: EPERM ...") to reasons if not NULL. A kind that is
+   asked for by name and does not work is ERR_UNSUPPORTED with its reason. */
 struct strbuf;
 int view_probe(enum view_kind want, int dir_fd, enum view_kind *chosen, struct strbuf *reasons, struct err *err) MUST_CHECK;
 
