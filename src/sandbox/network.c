@@ -113,9 +113,8 @@ static void add_slirp4netns_args(const struct launch *launch, struct strvec *arg
 static void add_pasta_args(const struct launch *launch, struct strvec *argv)
 {
 	static const char *const fixed[] = {
-		"--foreground",  "--quiet",          "--stderr",         "--config-net",
-		"--no-map-gw",   "--tcp-ports=none", "--udp-ports=none", "--tcp-ns=none",
-		"--udp-ns=none", "--netns-only",     "--no-netns-quit",
+		"--foreground",     "--quiet",       "--stderr",      "--config-net", "--no-map-gw", "--tcp-ports=none",
+		"--udp-ports=none", "--tcp-ns=none", "--udp-ns=none", "--netns-only", "--runas=0:0", "--no-netns-quit",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
