@@ -104,7 +104,7 @@ static int take_protocol(struct arena *arena, char *port, struct err *err)
 		if (text_equal_nocase(slash + 1, protocols[i]))
 			return (int)i;
 	for (char *p = slash + 1; *p; p++)
-		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 0x20) : *p;
+		*p = ascii_lower(*p);
 	return err_set(err, ERR_INPUT, "invalid proto: %s", shown(arena, slash + 1));
 }
 
@@ -144,7 +144,7 @@ int expose_ports(struct arena *arena, const char *const *words, size_t count, co
 	scope_arena struct arena scratch = { 0 };
 	struct seen *seen = arena_new(&scratch, struct seen);
 	struct word_list list = { 0 };
-	struct range range;
+	struct range range = { 0, 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		int protocol = parse_word(&scratch, words[i], &range, err);

@@ -30,6 +30,7 @@ struct glob {
 	uint32_t *runes; /* the literal ones, sorted: the classes; then "another", then "newline" */
 	size_t rune_count;
 	struct table forward, backward;
+	uint64_t *set; /* the positions of the current run */
 };
 
 static int compare_runes(const void *a, const void *b)
@@ -135,6 +136,7 @@ struct glob *glob_new(struct arena *arena, struct slice pattern, struct err *err
 	}
 	fill_table(arena, glob, &glob->forward, false);
 	fill_table(arena, glob, &glob->backward, true);
+	glob->set = arena_array(arena, uint64_t, glob->words);
 	return glob;
 }
 
@@ -143,25 +145,20 @@ size_t glob_cost(const struct glob *glob, size_t count)
 	return 2 * glob->words * (count + glob->rune_count + 1);
 }
 
-void glob_text_init(struct glob_text *text, struct slice bytes)
+struct glob_text glob_text(struct arena *arena, struct slice bytes)
 {
+	struct glob_text text = {
+		.runes = arena_array(arena, uint32_t, bytes.len),
+		.offsets = arena_array(arena, size_t, bytes.len + 1),
+	};
 	size_t at = 0;
 
-	text->runes = malloc((bytes.len + 1) * sizeof(*text->runes));
-	text->offsets = malloc((bytes.len + 1) * sizeof(*text->offsets));
-	if (!text->runes || !text->offsets)
-		abort();
 	while (at < bytes.len) {
-		text->offsets[text->count] = at;
-		at += rune_decode(slice_skip(bytes, at), &text->runes[text->count++]);
+		text.offsets[text.count] = at;
+		at += rune_decode(slice_skip(bytes, at), &text.runes[text.count++]);
 	}
-	text->offsets[text->count] = at;
-}
-
-void glob_text_release(struct glob_text *text)
-{
-	free(text->runes);
-	free(text->offsets);
+	text.offsets[text.count] = at;
+	return text;
 }
 
 /* ---- running ---- */
@@ -172,18 +169,11 @@ struct run {
 	uint64_t *set;
 };
 
-static void run_init(struct run *run, const struct glob *glob, const struct table *table)
+static struct run run_new(const struct glob *glob, const struct table *table)
 {
-	*run = (struct run){ glob, table, calloc(glob->words, sizeof(uint64_t)) };
-	if (!run->set)
-		abort();
+	memset(glob->set, 0, glob->words * sizeof(*glob->set));
+	return (struct run){ glob, table, glob->set };
 }
-
-static void run_release(struct run *run)
-{
-	free(run->set);
-}
-#define scope_run __attribute__((cleanup(run_release)))
 
 /* A star may be passed by. Two never follow each other. */
 static void run_start(struct run *run)
@@ -218,10 +208,9 @@ static bool run_step(struct run *run, uint32_t rune)
 
 static ssize_t match_front(const struct glob *glob, const struct glob_text *text, bool backward, bool longest)
 {
-	scope_run struct run run = { 0 };
+	struct run run = run_new(glob, backward ? &glob->backward : &glob->forward);
 	ssize_t found = -1;
 
-	run_init(&run, glob, backward ? &glob->backward : &glob->forward);
 	run_start(&run);
 	for (size_t i = 0;; i++) {
 		if (run_accepts(&run))
@@ -244,27 +233,19 @@ ssize_t glob_suffix(const struct glob *glob, const struct glob_text *text, bool 
 }
 
 /* Where a match begins is where the reversed pattern ends, run backwards from everywhere at once. */
-void glob_search_init(struct glob_search *search, const struct glob *glob, const struct glob_text *text)
+struct glob_search glob_search(struct arena *arena, const struct glob *glob, const struct glob_text *text)
 {
-	scope_run struct run run = { 0 };
+	struct glob_search search = { glob, text, arena_array(arena, uint64_t, text->count / 64 + 1) };
+	struct run run = run_new(glob, &glob->backward);
 
-	*search = (struct glob_search){ glob, text, calloc(text->count / 64 + 1, sizeof(uint64_t)) };
-	if (!search->starts)
-		abort();
-	run_init(&run, glob, &glob->backward);
 	for (size_t i = text->count;; i--) {
 		run_start(&run);
 		if (run_accepts(&run))
-			search->starts[i / 64] |= (uint64_t)1 << (i & 63);
+			search.starts[i / 64] |= (uint64_t)1 << (i & 63);
 		if (i == 0)
-			return;
+			return search;
 		run_step(&run, text->runes[i - 1]);
 	}
-}
-
-void glob_search_release(struct glob_search *search)
-{
-	free(search->starts);
 }
 
 /*
@@ -273,7 +254,6 @@ void glob_search_release(struct glob_search *search)
  */
 bool glob_search_next(const struct glob_search *search, size_t from, size_t *start, size_t *end)
 {
-	scope_run struct run run = { 0 };
 	const struct glob_text *text = search->text;
 	size_t at = from;
 
@@ -282,7 +262,7 @@ bool glob_search_next(const struct glob_search *search, size_t from, size_t *sta
 	if (at > text->count)
 		return false;
 	*start = *end = at;
-	run_init(&run, search->glob, &search->glob->forward);
+	struct run run = run_new(search->glob, &search->glob->forward);
 	run_start(&run);
 	for (;; at++) {
 		if (run_accepts(&run))

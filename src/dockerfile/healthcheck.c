@@ -95,7 +95,7 @@ int healthcheck_from_node(struct arena *arena, const struct node *node, struct i
 	if (!text_equal_nocase(args->items[0], "CMD")) {
 		char *type = arena_strdup(arena, args->items[0]);
 		for (char *p = type; *p; p++)
-			*p = *p >= 'a' && *p <= 'z' ? (char)(*p - 0x20) : *p;
+			*p = ascii_upper(*p);
 		return err_set(err, ERR_INPUT, "Unknown type %s in HEALTHCHECK (try CMD)", quoted(arena, type));
 	}
 	if (args->count == 1)

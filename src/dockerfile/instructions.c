@@ -47,7 +47,7 @@ static char *lower(struct arena *arena, const char *text)
 	char *copy = arena_strdup(arena, text);
 
 	for (char *p = copy; *p; p++)
-		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 0x20) : *p;
+		*p = ascii_lower(*p);
 	return copy;
 }
 

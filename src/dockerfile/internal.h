@@ -54,6 +54,9 @@ char *slice_copy(struct arena *arena, struct slice text);
 /* Of text that lives in the arena, or longer: what ends where that ends needs no copy. */
 const char *slice_share(struct arena *arena, struct slice text);
 
+char ascii_lower(char c);
+char ascii_upper(char c);
+
 /* Go's %q, for messages; the text is cut to SHOWN_MAX bytes. */
 char *quoted(struct arena *arena, const char *text);
 /* The text with control characters made visible, cut likewise. */
@@ -165,13 +168,12 @@ struct glob_text {
 };
 
 struct glob;
-/* Patterns of '*', '?' and '\'; neither wildcard matches a newline. NULL with "invalid escape '\x'". */
+/* Patterns of '*', '?' and '\'; neither wildcard matches a newline. NULL with "invalid escape '\x'". A glob holds the state
+   of one run: one thing at a time. */
 struct glob *glob_new(struct arena *arena, struct slice pattern, struct err *err) MUST_CHECK;
 /* Work of one pass over `count` characters, in units of LEX_WORK_MAX. */
 size_t glob_cost(const struct glob *glob, size_t count);
-void glob_text_init(struct glob_text *text, struct slice bytes);
-void glob_text_release(struct glob_text *text);
-#define scope_glob_text __attribute__((cleanup(glob_text_release)))
+struct glob_text glob_text(struct arena *arena, struct slice bytes);
 /* Characters of the shortest or longest prefix (suffix) that matches; -1 if none does. */
 ssize_t glob_prefix(const struct glob *glob, const struct glob_text *text, bool longest);
 ssize_t glob_suffix(const struct glob *glob, const struct glob_text *text, bool longest);
@@ -181,9 +183,7 @@ struct glob_search {
 	const struct glob_text *text;
 	uint64_t *starts; /* a bit for each position where a match begins */
 };
-void glob_search_init(struct glob_search *search, const struct glob *glob, const struct glob_text *text);
-void glob_search_release(struct glob_search *search);
-#define scope_glob_search __attribute__((cleanup(glob_search_release)))
+struct glob_search glob_search(struct arena *arena, const struct glob *glob, const struct glob_text *text);
 bool glob_search_next(const struct glob_search *search, size_t from, size_t *start, size_t *end);
 
 /* ---- heredoc.c ---- */

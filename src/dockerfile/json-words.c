@@ -74,7 +74,7 @@ static int32_t hex4(const char *p, const char *end)
 	if (end - p < 4)
 		return -1;
 	for (size_t i = 0; i < 4; i++) {
-		char c = p[i] >= 'A' && p[i] <= 'F' ? (char)(p[i] | 0x20) : p[i];
+		char c = ascii_lower(p[i]);
 		const char *digit = c ? strchr(digits, c) : NULL;
 		if (!digit)
 			return -1;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <ctype.h>
 #include <string.h>
 
 #include "internal.h"
@@ -148,12 +147,29 @@ bool slice_equal(struct slice text, const char *other)
 	return text.len == strlen(other) && memcmp(text.ptr, other, text.len) == 0;
 }
 
+static const char lower_letters[] = "abcdefghijklmnopqrstuvwxyz";
+static const char upper_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+char ascii_lower(char c)
+{
+	if (c < 'A' || c > 'Z')
+		return c;
+	return lower_letters[c - 'A'];
+}
+
+char ascii_upper(char c)
+{
+	if (c < 'a' || c > 'z')
+		return c;
+	return upper_letters[c - 'a'];
+}
+
 bool slice_equal_nocase(struct slice text, const char *other)
 {
 	if (text.len != strlen(other))
 		return false;
 	for (size_t i = 0; i < text.len; i++)
-		if (tolower((unsigned char)text.ptr[i]) != tolower((unsigned char)other[i]))
+		if (ascii_lower(text.ptr[i]) != ascii_lower(other[i]))
 			return false;
 	return true;
 }

@@ -145,7 +145,6 @@ static int remove_affix(struct lexer *lexer, const struct variable *variable, ch
 			struct strbuf *out, struct err *err)
 {
 	scope_arena struct arena scratch = { 0 };
-	scope_glob_text struct glob_text text = { 0 };
 	struct slice pattern = { strbuf_str(word), word->len };
 	bool longest = pattern.len > 0 && *pattern.ptr == operator;
 	size_t len = strlen(variable->value);
@@ -155,7 +154,7 @@ static int remove_affix(struct lexer *lexer, const struct variable *variable, ch
 	struct glob *glob = compile(lexer, &scratch, pattern, 1, len, err);
 	if (!glob)
 		return -1;
-	glob_text_init(&text, (struct slice){ variable->value, len });
+	struct glob_text text = glob_text(&scratch, (struct slice){ variable->value, len });
 	ssize_t matched = operator== '#' ? glob_prefix(glob, &text, longest) : glob_suffix(glob, &text, longest);
 	size_t count = matched > 0 ? (size_t)matched : 0;
 	if (operator== '#')
@@ -264,15 +263,13 @@ static int replace(struct lexer *lexer, const struct variable *variable, bool al
 		   struct slice template, struct strbuf *out, struct err *err)
 {
 	scope_arena struct arena scratch = { 0 };
-	scope_glob_text struct glob_text text = { 0 };
-	scope_glob_search struct glob_search search = { 0 };
 	struct slice value = { variable->value, strlen(variable->value) };
 	struct glob *glob = compile(lexer, &scratch, pattern, 2, value.len, err);
 
 	if (!glob)
 		return -1;
-	glob_text_init(&text, value);
-	glob_search_init(&search, glob, &text);
+	struct glob_text text = glob_text(&scratch, value);
+	struct glob_search search = glob_search(&scratch, glob, &text);
 	struct replacement replacement = { value, &text, template };
 	return all ? replace_all(lexer, &replacement, &search, out, err)
 		   : replace_first(lexer, &replacement, &search, out, err);
