@@ -43,6 +43,8 @@ static int clean_name(struct applier *applier, const char *path, const char **cl
 	if (path_has_dotdot(path))
 		return err_set(err, ERR_INPUT, "the name \"%s\" holds \"..\"", SHOWN(path));
 	*clean = path_clean(&applier->arena, path);
+	if (applier->options->prefix)
+		*clean = path_join(&applier->arena, applier->options->prefix, *clean);
 	return 0;
 }
 

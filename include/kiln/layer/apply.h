@@ -34,12 +34,10 @@ struct layer_apply_options {
 	   them up. */
 	const int *lowers;
 	size_t lower_count;
-	/* PLAIN: directory beneath tree_fd that every name of the archive is put below (clean, "" or NULL: none), made 0755
-	   if missing. Resolution is confined to tree_fd, not to the directory: ADD x.tar /opt/ where /opt/lib is a link to
-	   /usr/lib. */
+	/* PLAIN: directory beneath tree_fd that every name and hard link of the archive is put below (clean, no links in it, ""
+	   or NULL: none). Resolution is confined to tree_fd, not to the directory: ADD x.tar /opt/ where /opt/lib is a link
+	   to /usr/lib. */
 	const char *prefix;
-	bool has_clamp; /* mtimes later than clamp become clamp: ADD with SOURCE_DATE_EPOCH */
-	int64_t clamp;
 };
 
 /*
