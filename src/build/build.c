@@ -63,7 +63,9 @@ void build_warn(struct build *build, int line, const char *fmt, ...)
 	va_start(args, fmt);
 	char *text = arena_vprintf(build->arena, fmt, args);
 	va_end(args);
-	struct build_event event = { .type = BUILD_WARNING, .name = "", .text = text, .len = strlen(text), .line = line };
+	struct build_event event = {
+		.type = BUILD_WARNING, .name = "", .text = text, .len = strlen(text), .line = line
+	};
 	build->spec->listener(build->spec->listener_arg, &event);
 }
 

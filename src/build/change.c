@@ -21,10 +21,11 @@ static int apply_one(struct build *build, struct stage_run *stage, const char *c
 	case INSTRUCTION_ADD:
 	case INSTRUCTION_FROM:
 	case INSTRUCTION_ARG:
-		return err_set(err, ERR_USAGE, "%s is not a valid change: it would need a build", instruction_name(in->kind));
+		return err_set(err, ERR_USAGE, "%s is not a valid change: it would need a build",
+			       instruction_name(in->kind));
 	case INSTRUCTION_WORKDIR:
-		stage->config->working_dir =
-			path_go_clean(build->arena, stage_workdir_join(build->arena, stage, in->words[0]));
+		stage->config->working_dir = path_go_clean(build->arena,
+							   stage_workdir_join(build->arena, stage, in->words[0]));
 		return 0;
 	default:
 		return metadata_apply(build, stage, in, err);

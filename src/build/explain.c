@@ -5,18 +5,18 @@
 
 /*
  * Why a step was not in the cache. Each build leaves a note of its steps and their inputs, kept per (context, Dockerfile): the
- * next one compares with it and names the first input that differs. For COPY and ADD a second note lists the files.
- * Notes may be lost; then there is nothing to compare with, and that is said.
+ * next one compares with it and names the first input that differs. For the files of a COPY or ADD the input is a digest, and
+ * a second note, kept per digest, lists what it stands for. Notes may be lost; then there is nothing to compare with, and
+ * that is said.
  */
 
-enum { NOTE_MAX = 16 << 20, FILES_MAX = 100000 };
+enum { NOTE_MAX = 16 << 20 };
 
-static void note_id(const struct build *build, const char *more, struct digest *id)
+static void note_id(const struct build *build, struct digest *id)
 {
 	scope_hasher struct hasher *hasher = hasher_new();
 	hasher_text(hasher, build->spec->context);
 	hasher_text(hasher, build->spec->dockerfile_path);
-	hasher_text(hasher, more);
 	hasher_final(hasher, id);
 }
 
@@ -27,9 +27,10 @@ void explain_open(struct build *build)
 		return;
 	struct digest id;
 	scope_strbuf struct strbuf text = { 0 };
-	note_id(build, "steps", &id);
+	note_id(build, &id);
 	if (store_note_get(build->store, "build", &id, NOTE_MAX, &text, NULL) == 1)
-		build->last_build = json_parse(build->arena, arena_memdup(build->arena, text.ptr, text.len), text.len, NULL);
+		build->last_build = json_parse(build->arena, arena_memdup(build->arena, text.ptr, text.len), text.len,
+					       NULL);
 }
 
 void explain_close(struct build *build)
@@ -38,7 +39,7 @@ void explain_close(struct build *build)
 	scope_strbuf struct strbuf text = { 0 }, old = { 0 };
 	if (!build->this_build || build->this_build->count == 0)
 		return;
-	note_id(build, "steps", &id);
+	note_id(build, &id);
 	json_write(&text, build->this_build);
 	if (store_note_get(build->store, "build", &id, NOTE_MAX, &old, NULL) == 1 && old.len == text.len &&
 	    memcmp(old.ptr, text.ptr, text.len) == 0)
@@ -50,90 +51,110 @@ void explain_close(struct build *build)
 
 static struct json *step_note(struct build *build, const struct step *step)
 {
-	char hex[DIGEST_HEX + 1];
-	struct json *note = json_object(build->arena);
-	json_set(build->arena, note, "stage", json_int(build->arena, (int64_t)step->stage->index));
-	json_set(build->arena, note, "position", json_int(build->arena, (int64_t)step->stage->position));
-	json_set(build->arena, note, "parent", json_str(build->arena, arena_strdup(build->arena, digest_hex(&step->stage->key, hex))));
-	struct json *inputs = json_array(build->arena);
+	struct arena *arena = build->arena;
+	struct json *note = json_object(arena), *inputs = json_array(arena);
+	json_set(arena, note, "stage", json_int(arena, (int64_t)step->stage->index));
+	json_set(arena, note, "position", json_int(arena, (int64_t)step->stage->position));
+	json_set(arena, note, "parent", json_str(arena, digest_str(arena, &step->stage->key)));
 	for (size_t i = 0; i < step->inputs.count; i++) {
-		json_push(build->arena, inputs, json_str(build->arena, step->inputs.items[i].name));
-		json_push(build->arena, inputs, json_str(build->arena, step->inputs.items[i].value));
+		json_push(arena, inputs, json_str(arena, step->inputs.items[i].name));
+		json_push(arena, inputs, json_str(arena, step->inputs.items[i].value));
 	}
-	json_set(build->arena, note, "inputs", inputs);
+	json_set(arena, note, "inputs", inputs);
 	return note;
 }
 
+static bool has_same_inputs(const struct json *note, const struct inputs *inputs)
+{
+	const struct json *list = json_get(note, "inputs");
+	if (!list || list->type != JSON_ARRAY || list->count != 2 * inputs->count)
+		return false;
+	for (size_t i = 0; i < inputs->count; i++)
+		if (!text_equal(list->items[2 * i]->text, inputs->items[i].name) ||
+		    !text_equal(list->items[2 * i + 1]->text, inputs->items[i].value))
+			return false;
+	return true;
+}
+
+/* The step of the last build to compare with: one of the same stage with the same inputs, since steps may have been added
+   or removed before it; else the one in the same place. */
 static const struct json *find_last(const struct build *build, const struct step *step)
 {
-	const struct json *last = build->last_build;
-	for (size_t i = 0; last && last->type == JSON_ARRAY && i < last->count; i++)
-		if (json_get_int(last->items[i], "stage", -1) == (int64_t)step->stage->index &&
-		    json_get_int(last->items[i], "position", -1) == (int64_t)step->stage->position)
-			return last->items[i];
-	return NULL;
+	const struct json *last = build->last_build, *in_place = NULL;
+	for (size_t i = 0; last && last->type == JSON_ARRAY && i < last->count; i++) {
+		const struct json *note = last->items[i];
+		if (json_get_int(note, "stage", -1) != (int64_t)step->stage->index)
+			continue;
+		if (has_same_inputs(note, &step->inputs))
+			return note;
+		if (json_get_int(note, "position", -1) == (int64_t)step->stage->position)
+			in_place = note;
+	}
+	return in_place;
 }
 
 /* ---- the files of a COPY ---- */
 
-static void files_note_id(const struct build *build, const struct step *step, struct digest *id)
+void explain_note_files(struct build *build, const struct digest *content, const struct strbuf *list)
 {
-	note_id(build, arena_printf(build->arena, "files %zu %zu", step->stage->index, step->stage->position), id);
-}
-
-static const char *cut_line(char **at)
-{
-	char *line = *at;
-	if (!line || !*line)
-		return NULL;
-	char *end = strchr(line, '\n');
-	*at = end ? end + 1 : NULL;
-	if (end)
-		*end = '\0';
-	return line;
-}
-
-/* Both lists are "path<TAB>digest\n", in one order: the first line that differs. */
-static const char *first_difference(struct build *build, char *old, char *new)
-{
-	const char *a = cut_line(&old), *b = cut_line(&new);
-	while (a && b && strcmp(a, b) == 0) {
-		a = cut_line(&old);
-		b = cut_line(&new);
-	}
-	if (!a && !b)
-		return NULL;
-	size_t a_len = a ? strcspn(a, "\t") : 0, b_len = b ? strcspn(b, "\t") : 0;
-	if (a && b && a_len == b_len && memcmp(a, b, a_len) == 0)
-		return arena_printf(build->arena, "%.*s changed (%.12s -> %.12s)", (int)a_len, a, a + a_len + 1,
-				    b + b_len + 1);
-	int order = !a ? 1 : !b ? -1 : strcmp(a, b);
-	return order > 0 ? arena_printf(build->arena, "%.*s is new", (int)b_len, b)
-			 : arena_printf(build->arena, "%.*s is gone", (int)a_len, a);
-}
-
-/* Lists the files that this step takes, compares with the last list, and leaves this one. */
-static const char *explain_files(struct build *build, const struct step *step)
-{
-	struct source source = {
-		.root = { build->context_fd, ROOT_CHROOT },
-		.ignore = build->ignore,
-		.cache = build->stat_cache,
-		.name = "the build context",
-	};
-	scope_strbuf struct strbuf list = { 0 }, old = { 0 };
-	struct digest digest, id;
-	if (copy_digest_list(&source, &step->plan, &digest, &list, FILES_MAX, NULL) < 0)
-		return NULL;
-	files_note_id(build, step, &id);
-	const char *difference = NULL;
-	if (store_note_get(build->store, "files", &id, NOTE_MAX, &old, NULL) == 1)
-		difference = first_difference(build, arena_strndup(build->arena, strbuf_str(&old), old.len),
-					      arena_strndup(build->arena, strbuf_str(&list), list.len));
 	struct err err;
-	if (store_note_put(build->store, "files", &id, strbuf_str(&list), list.len, &err) < 0)
+	if (store_note_put(build->store, "files", content, strbuf_str(list), list->len, &err) < 0)
 		log_debug("note of files: %s", err.msg);
-	return difference;
+}
+
+static const char *next_line(const char *line)
+{
+	const char *end = strchr(line, '\n');
+	return end ? end + 1 : line + strlen(line);
+}
+
+/* Whether a list, "path<TAB>digest-mode\n" a line, has the path of a line like that. */
+static bool lists_path(const char *list, const char *line)
+{
+	size_t len = strcspn(line, "\t") + 1;
+	for (; *list; list = next_line(list))
+		if (strncmp(list, line, len) == 0)
+			return true;
+	return false;
+}
+
+/* Both lists are in the order of copying: the first line that differs. */
+static const char *first_difference(struct build *build, const char *old, const char *new)
+{
+	enum { SHOWN = 12 }; /* of a digest */
+	const char *a = old, *b = new;
+	while (*a && *b && next_line(a) - a == next_line(b) - b && strncmp(a, b, (size_t)(next_line(a) - a)) == 0) {
+		a = next_line(a);
+		b = next_line(b);
+	}
+	int a_len = (int)strcspn(a, "\t"), b_len = (int)strcspn(b, "\t");
+	if (!*a && !*b)
+		return NULL;
+	if (*b && !lists_path(old, b))
+		return arena_printf(build->arena, "%.*s is new", b_len, b);
+	if (*a && !lists_path(new, a))
+		return arena_printf(build->arena, "%.*s is gone", a_len, a);
+	if (!*a || !*b || a_len != b_len || memcmp(a, b, (size_t)a_len) != 0)
+		return "the files that it copies come in another order";
+	if (strncmp(a + a_len + 1, b + b_len + 1, DIGEST_HEX) == 0 || a[a_len + 1] == '-')
+		return arena_printf(build->arena, "%.*s has another type, mode or attribute", a_len, a);
+	return arena_printf(build->arena, "%.*s changed (%.*s -> %.*s)", a_len, a, SHOWN, a + a_len + 1, SHOWN,
+			    b + b_len + 1);
+}
+
+/* What differs between the files of the last build and those that the step takes now. */
+static const char *explain_files(struct build *build, const struct step *step, const char *last)
+{
+	static const char *const unknown = "the files that it copies changed";
+	struct source source = context_source(build);
+	scope_strbuf struct strbuf new = { 0 }, old = { 0 };
+	struct digest digest;
+	if (step_copies_from(step) || digest_parse(&digest, last, NULL) < 0 ||
+	    store_note_get(build->store, "files", &digest, NOTE_MAX, &old, NULL) != 1 ||
+	    copy_digest_list(&source, &step->plan, &digest, &new, EXPLAINED_FILES, NULL) < 0)
+		return unknown;
+	const char *difference = first_difference(build, strbuf_str(&old), strbuf_str(&new));
+	return difference ? difference : unknown;
 }
 
 /* ---- the answer ---- */
@@ -147,52 +168,78 @@ static const char *short_value(struct build *build, const char *text)
 	return arena_printf(build->arena, "\"%s%s\"", printable, strlen(text) > SHOWN ? "..." : "");
 }
 
-static const char *explain_input(struct build *build, const struct step *step, const char *name, const char *old,
-				 const char *new, const char *files)
+/* Names may stand there more than once (the words of a command): the same one is the one of the same rank. */
+static const char *last_value(const struct json *inputs, const char *name, size_t rank)
 {
-	(void)step;
-	if (strcmp(name, "files") == 0)
-		return files ? files : "the files that it copies changed";
-	if (strcmp(name, "from") == 0)
-		return "the stage or image that it copies from changed";
-	return arena_printf(build->arena, "%s changed: %s -> %s", name, short_value(build, old), short_value(build, new));
+	for (size_t i = 0; i + 1 < inputs->count; i += 2)
+		if (text_equal(inputs->items[i]->text, name) && rank-- == 0)
+			return inputs->items[i + 1]->text;
+	return NULL;
 }
 
-static const char *explain_difference(struct build *build, const struct step *step, const struct json *last,
-				      const char *files)
+static size_t count_before(const struct inputs *inputs, size_t end, const char *name)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < end; i++)
+		count += strcmp(inputs->items[i].name, name) == 0;
+	return count;
+}
+
+static const char *explain_input(struct build *build, const struct step *step, const struct input *now,
+				 const char *last)
+{
+	if (!last)
+		return arena_printf(build->arena, "%s is new: %s", now->name, short_value(build, now->value));
+	if (strcmp(now->name, "files") == 0)
+		return explain_files(build, step, last);
+	if (strcmp(now->name, "from") == 0)
+		return "the stage or image that it copies from changed";
+	return arena_printf(build->arena, "%s changed: %s -> %s", now->name, short_value(build, last),
+			    short_value(build, now->value));
+}
+
+static const char *explain_inputs(struct build *build, const struct step *step, const struct json *last)
+{
+	const struct inputs *inputs = &step->inputs;
+	for (size_t i = 0; i < inputs->count; i++) {
+		const struct input *now = &inputs->items[i];
+		const char *value = last_value(last, now->name, count_before(inputs, i, now->name));
+		if (!text_equal(value, now->value))
+			return explain_input(build, step, now, value);
+	}
+	for (size_t i = 0; i + 1 < last->count; i += 2) {
+		const char *name = last->items[i]->text;
+		size_t rank = 0;
+		for (size_t j = 0; j < i; j += 2)
+			rank += text_equal(last->items[j]->text, name);
+		if (name && count_before(inputs, inputs->count, name) <= rank)
+			return arena_printf(build->arena, "%s is gone", name);
+	}
+	return NULL;
+}
+
+static const char *explain_difference(struct build *build, const struct step *step, const struct json *last)
 {
 	const struct json *inputs = json_get(last, "inputs");
-	size_t count = inputs && inputs->type == JSON_ARRAY ? inputs->count / 2 : 0;
-	for (size_t i = 0; i < count || i < step->inputs.count; i++) {
-		const char *name = i < count ? inputs->items[2 * i]->text : NULL;
-		const char *value = i < count ? inputs->items[2 * i + 1]->text : NULL;
-		const struct input *now = i < step->inputs.count ? &step->inputs.items[i] : NULL;
-		if (!now || !name)
-			return now ? arena_printf(build->arena, "%s is new: %s", now->name, short_value(build, now->value))
-				   : arena_printf(build->arena, "%s is gone", name);
-		if (strcmp(name, now->name) != 0)
-			return arena_printf(build->arena, "%s is new: %s", now->name, short_value(build, now->value));
-		if (!value || strcmp(value, now->value) != 0)
-			return explain_input(build, step, now->name, value ? value : "", now->value, files);
-	}
-	char hex[DIGEST_HEX + 1];
-	if (!text_equal(json_get_str(last, "parent"), digest_hex(&step->stage->key, hex)))
-		return "the step before it changed";
+	char parent[DIGEST_TEXT + 1];
+	const char *why = inputs && inputs->type == JSON_ARRAY ? explain_inputs(build, step, inputs) : NULL;
+	if (why)
+		return why;
+	if (!text_equal(json_get_str(last, "parent"), digest_text(&step->stage->key, parent)))
+		return digest_equal(&step->stage->key, &step->stage->base_key)
+			       ? "the image or stage that it stands on changed"
+			       : "the step before it changed";
 	return "its layer is not in the store any more, or the last build did not finish it";
 }
 
-void explain_step(struct build *build, struct step *step, bool hit)
+void explain_step(struct build *build, struct step *step, bool is_hit)
 {
 	json_push(build->arena, build->this_build, step_note(build, step));
-	if (hit)
-		return;
-	bool from_context = step->plan.count > 0 && !step->from_stage && !step->from_image;
-	const char *files = from_context ? explain_files(build, step) : NULL;
-	if (!build->spec->explain)
+	if (is_hit || !build->spec->explain)
 		return;
 	const struct json *last = find_last(build, step);
 	const char *why = build->spec->no_cache ? "--no-cache was given"
-			  : !last		? "there is no earlier build of this step to compare with"
-						: explain_difference(build, step, last, files);
+			  : !last               ? "there is no earlier build of this step to compare with"
+						: explain_difference(build, step, last);
 	build_emit(build, step, BUILD_STEP_EXPLAINED, why, strlen(why));
 }

@@ -19,7 +19,7 @@ static int save_image(struct build *build, const struct build_output *output, co
 	for (size_t i = 0; i < count; i++)
 		images[i] = *image;
 	struct save_spec save = {
-		.format = output->type == BUILD_OUTPUT_DOCKER	 ? SAVE_DOCKER_ARCHIVE
+		.format = output->type == BUILD_OUTPUT_DOCKER    ? SAVE_DOCKER_ARCHIVE
 			  : output->type == BUILD_OUTPUT_OCI_DIR ? SAVE_OCI_DIR
 								 : SAVE_OCI_ARCHIVE,
 		.images = images,
@@ -90,7 +90,8 @@ static int write_archive(struct build *build, const struct build_output *output,
 }
 
 /* A regular file appears whole; a pipe or device is written to as it is. */
-static int write_file(struct build *build, const struct build_output *output, const struct digest *image, struct err *err)
+static int write_file(struct build *build, const struct build_output *output, const struct digest *image,
+		      struct err *err)
 {
 	struct stat st;
 	if (fstatat(AT_FDCWD, output->dest, &st, 0) == 0 && !S_ISREG(st.st_mode)) {
@@ -98,7 +99,9 @@ static int write_file(struct build *build, const struct build_output *output, co
 		return fd < 0 ? -1 : write_archive(build, output, image, fd, err);
 	}
 	const char *base = path_base(output->dest);
-	const char *parent = base == output->dest ? "." : arena_strndup(build->arena, output->dest, (size_t)(base - output->dest));
+	const char *parent = base == output->dest
+				     ? "."
+				     : arena_strndup(build->arena, output->dest, (size_t)(base - output->dest));
 	scope_fd int dir = file_open_user(parent, O_RDONLY | O_DIRECTORY, 0, err);
 	if (dir < 0)
 		return err_wrap(err, "write %s", output->dest);

@@ -25,7 +25,10 @@ struct env {
 const char *env_get(const struct env *env, const char *key);
 void env_set(struct arena *arena, struct env *env, const char *key, const char *value);
 
-/* ---- layers of a stack ---- */
+/* ---- layers of a stack (layers.c) ---- */
+
+struct build;
+struct stage_run;
 
 /* A layer's tree is there; its diff id may come later. Owned by the build. */
 struct layer_node {
@@ -38,16 +41,32 @@ struct layer_node {
 	struct proc diff;
 	const struct layer_node *below; /* the node under it in the stack it was made on */
 	size_t depth;                   /* nodes below */
-	/* Keys under which it is to be remembered, once known. */
-	struct digest step;  /* digest of the step's inputs, without its parent */
-	struct digest key;   /* with its parent's key */
-	bool has_key, key_saved, chain_saved;
-	struct digest extra_key; /* a COPY --from's key by content */
-	bool has_extra_key;
+	/* What later builds find it by: the key of the stack it was made on, and digests of the inputs of its step (a COPY
+	   --from has two: by the stage's key, and by the files that it takes). */
+	struct digest parent;
+	struct digest steps[2];
+	size_t step_count;
+	bool is_saved, is_saved_by_chain;
 	const char *what;
 	const struct instruction *place;
-	int64_t started_ms;
 };
+
+struct layer_node *node_new(struct build *build);
+struct layer_node *node_from_store(struct build *build, const struct digest *diff_id, struct err *err);
+/* Starts the diff of work/"upper" against the stage's stack, which it is not yet part of. */
+int node_start_diff(struct build *build, const struct stage_run *stage, struct layer_node *node,
+		    struct err *err) MUST_CHECK;
+/* The diff has ended: publishes the layer, and remembers it and those above it. */
+int node_finish_diff(struct build *build, struct layer_node *node, struct err *err) MUST_CHECK;
+size_t count_diffs(const struct build *build);
+/* Remembers what can be remembered of a node: by definition as soon as its own diff id is known, by the chain of those
+   below when these are known too. */
+void node_save_keys(struct build *build, struct layer_node *node);
+
+/* How a step was found: by how its parent came to be, or by what the parent's layers are (key.c). */
+enum cache_hit { CACHE_MISS, CACHE_HIT, CACHE_HIT_BY_CHAIN };
+enum cache_hit cache_look_up(struct build *build, const struct stage_run *stage, const struct digest *step,
+			     struct cache_record *record);
 
 /* ---- inputs of a step: its key, and its explanation ---- */
 
@@ -70,7 +89,6 @@ void key_of_chain(const struct digest *chain, const struct digest *step, struct 
 
 enum base_kind { BASE_SCRATCH, BASE_STAGE, BASE_IMAGE };
 
-struct build;
 struct step;
 
 enum stage_status { STAGE_WAITING, STAGE_IDLE, STAGE_BUSY, STAGE_DONE };
@@ -84,25 +102,27 @@ struct stage_run {
 	enum base_kind base;
 	struct stage_run *base_stage;
 	const char *base_name;
-	const char *platform;
+	struct platform platform; /* FROM --platform, else the build's; a stage as base has its own */
 
 	enum stage_status status;
 	struct image_config *config;
-	struct env env;      /* ENV and ARG in effect: expansion and RUN see this */
+	struct env env;         /* ENV and ARG in effect: expansion and RUN see this */
 	struct key_value *args; /* ARGs declared, in order, for history (distinct names) */
 	size_t arg_count;
-	size_t base_history; /* entries that came with the base image */
-	bool cmd_set;        /* CMD in this stage: ENTRYPOINT then keeps it */
+	size_t base_history;        /* entries that came with the base image */
+	bool cmd_set;               /* CMD in this stage: ENTRYPOINT then keeps it */
 	struct layer_node **layers; /* bottom first */
 	size_t layer_count;
-	struct digest key;   /* identity of the file system by definition */
+	struct digest key;      /* identity of the file system by definition */
+	struct digest base_key; /* as it was before the first step */
 
 	struct instruction *triggers; /* ONBUILD of the base, run first */
 	size_t trigger_count;
-	size_t position;     /* over triggers, then stage->instructions */
+	size_t position;                  /* over triggers, then stage->instructions */
 	unsigned step_number, step_total; /* of "[n/m]" */
-	struct step *step;   /* running */
-	struct store_work session; /* copy view's working tree */
+	struct stage_run *waits_for;      /* COPY --from: the stage that the next step needs */
+	struct step *step;                /* running */
+	struct store_work session;        /* copy view's working tree */
 };
 
 /* One step that makes a layer, while it is being made. */
@@ -115,21 +135,22 @@ struct step {
 	const char *name;
 	int64_t started_ms;
 	struct inputs inputs;
-	struct digest step_digest, key, chain_key;
-	bool has_chain_key;
+	struct digest step_digest, key;
 	const char *history; /* created_by */
 	struct store_work work;
 	struct proc job;
-	proc_work *run;      /* the job's function; arg is the step */
-	int output_fd;       /* -1: none */
-	struct strbuf line;  /* an unfinished line of output */
-	struct strbuf tail;  /* the last lines, for the report of a failure */
+	proc_work *run;     /* the job's function; arg is the step */
+	int output_fd;      /* -1: none */
+	struct strbuf line; /* an unfinished line of output */
+	struct strbuf tail; /* the last lines, for the report of a failure */
 	/* RUN */
 	const char **argv;
 	size_t argc;
+	const struct heredoc *script; /* that is run as a file */
 	/* COPY, ADD */
 	struct copy_spec copy;
 	struct copy_plan plan;
+	struct digest content; /* of the context's files that it takes */
 	struct stage_run *from_stage;
 	struct image *from_image;
 	const char *chown, *chmod;
@@ -151,23 +172,23 @@ struct build {
 	struct stage_run *stages;
 	size_t stage_count;
 	struct stage_run *target;
-	struct env global;   /* global ARGs and platform arguments */
+	struct env global; /* global ARGs and platform arguments */
 	struct platform platform;
-	int64_t epoch;       /* BUILD_NO_EPOCH: none */
-	int64_t clamp;       /* INT64_MAX without an epoch */
+	int64_t epoch; /* BUILD_NO_EPOCH: none */
+	int64_t clamp; /* INT64_MAX without an epoch */
 	int64_t now;
 	enum view_kind view; /* VIEW_AUTO until the first step that runs */
 	int context_fd;      /* -1 until something needs it */
 	struct ignore *ignore;
 	struct stat_cache *stat_cache;
 	struct network network;
-	struct layer_node **nodes;  /* all, to close */
+	struct layer_node **nodes; /* all, to close */
 	size_t node_count;
 	unsigned next_number;
 	unsigned running, limit;
 	struct json *last_build; /* what --explain compares with */
 	struct json *this_build;
-	struct err failure;  /* of the first step that failed */
+	struct err failure; /* of the first step that failed */
 	bool has_failed;
 };
 
@@ -175,7 +196,7 @@ int plan_build(struct build *build, struct err *err) MUST_CHECK;
 /* The stage that COPY --from or a mount names, or NULL if it is an image. */
 int plan_find_stage(struct build *build, const struct stage_run *from, const char *name, struct stage_run **out,
 		    struct err *err) MUST_CHECK;
-void plan_need(struct stage_run *stage, struct build *build);
+void plan_need(struct build *build, struct stage_run *stage);
 const char *build_arg(const struct build_spec *spec, const char *name);
 
 /* ---- stage state ---- */
@@ -187,11 +208,11 @@ struct expander stage_expander(struct build *build, struct stage_run *stage);
 char *stage_expand(struct build *build, struct stage_run *stage, const char *word, struct err *err) MUST_CHECK;
 void stage_fill_times(struct build *build, struct stage_run *stage);
 void stage_history(struct build *build, struct stage_run *stage, const char *created_by, bool empty, int64_t created);
-const char *stage_shell_command(struct build *build, struct stage_run *stage, const char *text, const char ***argv,
-				size_t *argc);
+/* The SHELL in effect, then text. */
+void stage_shell_command(struct build *build, const struct stage_run *stage, const char *text, const char ***argv,
+			 size_t *argc);
 char *stage_workdir_join(struct arena *arena, const struct stage_run *stage, const char *path);
 void stage_push_layer(struct build *build, struct stage_run *stage, struct layer_node *node);
-struct layer_node *node_new(struct build *build);
 /* Trees of the stage's stack, topmost first; in the arena. */
 const int *stage_lowers(struct build *build, const struct stage_run *stage, size_t *count);
 const int *image_lowers(struct build *build, const struct image *image, struct err *err);
@@ -199,13 +220,20 @@ const int *image_lowers(struct build *build, const struct image *image, struct e
 bool stage_chain(const struct stage_run *stage, struct digest *chain);
 
 /* Instructions without a layer. */
-int metadata_apply(struct build *build, struct stage_run *stage, const struct instruction *instruction, struct err *err)
-	MUST_CHECK;
+int metadata_apply(struct build *build, struct stage_run *stage, const struct instruction *instruction,
+		   struct err *err) MUST_CHECK;
 
-/* ---- steps: fill in step->inputs, ->history, ->run. 0 = ready, 1 = must wait for another stage ---- */
-int step_run_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
-int step_copy_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
-int step_workdir_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
+/* ---- steps: fill in step->inputs, ->history, ->run ---- */
+enum step_ready { STEP_FAILED = -1, STEP_READY, STEP_WAITS /* for stage->waits_for */, STEP_HAS_NO_LAYER };
+enum step_ready step_run_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
+enum step_ready step_copy_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
+enum step_ready step_workdir_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
+/* A COPY --from: what it takes is known only when its job runs. */
+bool step_copies_from(const struct step *step);
+/* The network of a RUN: its own flag, else the build's. */
+enum network_mode step_network(const struct step *step);
+/* The build context, once a step has opened it. */
+struct source context_source(const struct build *build);
 /* Used by the jobs. */
 int step_open_view(struct step *step, struct view *view, struct err *err) MUST_CHECK;
 int step_finish_view(struct step *step, struct view *view, struct err *err) MUST_CHECK;
@@ -214,6 +242,9 @@ char *words_joined(struct arena *arena, const char *const *words, size_t count);
 char *go_quoted(struct arena *arena, const char *text);
 
 /* ---- explanation (explain.c) ---- */
+enum { EXPLAINED_FILES = 100000 };
+/* Keeps the list of the files (copy_digest_list) that this digest stands for. */
+void explain_note_files(struct build *build, const struct digest *content, const struct strbuf *list);
 void explain_open(struct build *build);
 /* Remembers the step, and if it missed and the user wants to know, says why. */
 void explain_step(struct build *build, struct step *step, bool hit);
@@ -227,12 +258,18 @@ int64_t clock_ms(void);
 /* The signal that wants us to end, or 0; a descriptor that becomes readable with it. */
 int build_interrupted(void);
 int build_interrupt_fd(void);
-const char *step_name(struct build *build, struct stage_run *stage, const char *text);
-/* Report of a job that copied: see step_copy.c. */
+bool makes_layer(const struct instruction *in);
+/* What the job of a COPY --from found: see step_copy.c. */
 struct copy_report {
-	bool has_key, is_hit;
-	struct digest key, diff_id;
+	bool has_content, is_hit;
+	struct digest content_step; /* digest of the step's inputs, by content */
+	struct digest diff_id;      /* of a hit */
+	int64_t created;
 };
+/* A step's output (output.c): a pipe whose write end is step->output_fd until the job has it. */
+int output_open(struct step *step, int *read_end, struct err *err) MUST_CHECK;
+/* Takes what is there; false when there is no more for now, or at the end. */
+bool output_read(struct build *build, struct step *step);
 
 int export_outputs(struct build *build, const struct digest *image, struct err *err) MUST_CHECK;
 

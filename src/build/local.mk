@@ -7,7 +7,9 @@ src_build_libbuild_a_SOURCES = \
 	src/build/explain.c \
 	src/build/export.c \
 	src/build/key.c \
+	src/build/layers.c \
 	src/build/metadata.c \
+	src/build/output.c \
 	src/build/plan.c \
 	src/build/schedule.c \
 	src/build/stage.c \

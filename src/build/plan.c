@@ -64,8 +64,8 @@ static int set_global_args(struct build *build, struct err *err)
 				struct expander expander = global_expander(build);
 				value = expand_word(build->arena, &expander, arg->pairs[j].value, err);
 				if (!value) {
-					build->result->place =
-						(struct dockerfile_place){ arg->first_line, arg->last_line };
+					build->result->place = (struct dockerfile_place){ arg->first_line,
+											  arg->last_line };
 					return -1;
 				}
 			}
@@ -102,8 +102,25 @@ int plan_find_stage(struct build *build, const struct stage_run *from, const cha
 		return err_set(err, ERR_INPUT, "circular dependency detected on stage: %s", from->name);
 	if (*out && (*out)->index > from->index)
 		return err_set(err, ERR_INPUT,
-			       "cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"", name,
-			       from->name);
+			       "cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"",
+			       name, from->name);
+	return 0;
+}
+
+static int resolve_platform(struct build *build, struct stage_run *stage, const struct expander *expander,
+			    struct err *err)
+{
+	const char *text = stage->stage->from->platform;
+	stage->platform = build->platform;
+	if (!text)
+		return 0;
+	const char *platform = expand_word(build->arena, expander, text, err);
+	if (!platform)
+		return -1;
+	if (!*platform)
+		return err_set(err, ERR_INPUT, "empty platform value from expression %s", text);
+	if (platform_parse(build->arena, platform, &stage->platform, err) < 0)
+		return err_wrap(err, "failed to parse platform %s", platform);
 	return 0;
 }
 
@@ -116,16 +133,8 @@ static int resolve_base(struct build *build, struct stage_run *stage, struct err
 		return -1;
 	if (!*base)
 		return err_set(err, ERR_INPUT, "base name (%s) should not be blank", from->base);
-	if (from->platform) {
-		stage->platform = expand_word(build->arena, &expander, from->platform, err);
-		if (!stage->platform)
-			return -1;
-		if (!*stage->platform)
-			return err_set(err, ERR_INPUT, "empty platform value from expression %s", from->platform);
-		struct platform platform;
-		if (platform_parse(build->arena, stage->platform, &platform, err) < 0)
-			return err_wrap(err, "failed to parse platform %s", stage->platform);
-	}
+	if (resolve_platform(build, stage, &expander, err) < 0)
+		return -1;
 	stage->base_name = base;
 	stage->base = strcmp(base, "scratch") == 0 ? BASE_SCRATCH : BASE_IMAGE;
 	/* An earlier stage is found by the exact text: names are lower-case, so `FROM Build` is an image. */
@@ -139,20 +148,20 @@ static int resolve_base(struct build *build, struct stage_run *stage, struct err
 	return 0;
 }
 
-void plan_need(struct stage_run *stage, struct build *build)
+void plan_need(struct build *build, struct stage_run *stage)
 {
 	if (stage->is_needed)
 		return;
 	stage->is_needed = true;
 	if (stage->base_stage)
-		plan_need(stage->base_stage, build);
+		plan_need(build, stage->base_stage);
 	for (size_t i = 0; i < stage->stage->count; i++) {
 		const struct instruction *instruction = &stage->stage->instructions[i];
 		const char *from = instruction_flag(instruction, "from");
 		struct stage_run *other = NULL;
 		if (instruction->kind == INSTRUCTION_COPY && from && *from &&
 		    plan_find_stage(build, stage, from, &other, NULL) == 0 && other)
-			plan_need(other, build);
+			plan_need(build, other);
 	}
 }
 
@@ -176,14 +185,11 @@ static int choose_target(struct build *build, struct err *err)
 		       nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
 }
 
-static unsigned count_steps(const struct instruction *instructions, size_t count)
+static unsigned count_steps(const struct stage *stage)
 {
 	unsigned steps = 0;
-	for (size_t i = 0; i < count; i++) {
-		enum instruction_kind kind = instructions[i].kind;
-		steps += kind == INSTRUCTION_RUN || kind == INSTRUCTION_COPY || kind == INSTRUCTION_ADD ||
-			 kind == INSTRUCTION_WORKDIR;
-	}
+	for (size_t i = 0; i < stage->count; i++)
+		steps += makes_layer(&stage->instructions[i]);
 	return steps;
 }
 
@@ -217,7 +223,6 @@ int plan_build(struct build *build, struct err *err)
 		stage->session = (struct store_work)STORE_WORK_EMPTY;
 		stage->name = stage->stage->name ? stage->stage->name : arena_printf(build->arena, "stage-%zu", i);
 		stage->is_hidden_name = !stage->stage->name && file->stage_count == 1;
-		stage->step_total = 1 + count_steps(stage->stage->instructions, stage->stage->count);
 	}
 	if (choose_target(build, err) < 0)
 		return -1;
@@ -231,7 +236,8 @@ int plan_build(struct build *build, struct err *err)
 									  stage->stage->from->last_line };
 			return -1;
 		}
+		stage->step_total = (stage->base == BASE_IMAGE) + count_steps(stage->stage);
 	}
-	plan_need(build->target, build);
+	plan_need(build, build->target);
 	return 0;
 }

@@ -6,16 +6,6 @@
 
 /* One stage's state: configuration, variables in effect, stack of layers. */
 
-struct layer_node *node_new(struct build *build)
-{
-	struct layer_node *node = arena_new(build->arena, struct layer_node);
-	node->tree_fd = -1;
-	node->work = (struct store_work)STORE_WORK_EMPTY;
-	node->diff = (struct proc)PROC_EMPTY;
-	*ARENA_PUSH(build->arena, build->nodes, build->node_count) = node;
-	return node;
-}
-
 void stage_push_layer(struct build *build, struct stage_run *stage, struct layer_node *node)
 {
 	node->below = stage->layer_count ? stage->layers[stage->layer_count - 1] : NULL;
@@ -76,7 +66,7 @@ char *stage_workdir_join(struct arena *arena, const struct stage_run *stage, con
 	return arena_printf(arena, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, path);
 }
 
-/* An entry without a layer has no time of its own yet: history_fill_times gives it one. */
+/* An entry without a layer has no time of its own yet: stage_fill_times gives it one. */
 void stage_history(struct build *build, struct stage_run *stage, const char *created_by, bool empty, int64_t created)
 {
 	struct timespec at = { .tv_sec = build->epoch != BUILD_NO_EPOCH ? build->epoch : created };
@@ -112,8 +102,8 @@ void stage_fill_times(struct build *build, struct stage_run *stage)
 	config->created = created ? created : time_rfc3339(build->arena, now);
 }
 
-const char *stage_shell_command(struct build *build, struct stage_run *stage, const char *text, const char ***argv,
-				size_t *argc)
+void stage_shell_command(struct build *build, const struct stage_run *stage, const char *text, const char ***argv,
+			 size_t *argc)
 {
 	static const char *const default_shell[] = { "/bin/sh", "-c" };
 	const char *const *shell = default_shell;
@@ -127,19 +117,14 @@ const char *stage_shell_command(struct build *build, struct stage_run *stage, co
 		(*argv)[i] = shell[i];
 	(*argv)[count] = text;
 	*argc = count + 1;
-	return words_joined(build->arena, *argv, *argc);
 }
 
-/* A base's layers are nodes whose trees are the store's. */
 static int push_image_layers(struct build *build, struct stage_run *stage, const struct image *image, struct err *err)
 {
 	for (size_t i = 0; i < image->diff_id_count; i++) {
-		struct layer_node *node = node_new(build);
-		node->tree_fd = store_layer_open(build->store, &image->diff_ids[i], err);
-		if (node->tree_fd < 0)
+		struct layer_node *node = node_from_store(build, &image->diff_ids[i], err);
+		if (!node)
 			return err_wrap(err, "base image %s", stage->base_name);
-		node->is_known = true;
-		node->diff_id = image->diff_ids[i];
 		stage_push_layer(build, stage, node);
 	}
 	return 0;
@@ -149,9 +134,8 @@ const int *image_lowers(struct build *build, const struct image *image, struct e
 {
 	int *fds = arena_array(build->arena, int, image->diff_id_count + 1);
 	for (size_t i = 0; i < image->diff_id_count; i++) {
-		struct layer_node *node = node_new(build);
-		node->tree_fd = store_layer_open(build->store, &image->diff_ids[i], err);
-		if (node->tree_fd < 0)
+		struct layer_node *node = node_from_store(build, &image->diff_ids[i], err);
+		if (!node)
 			return NULL;
 		fds[image->diff_id_count - 1 - i] = node->tree_fd;
 	}
@@ -160,15 +144,13 @@ const int *image_lowers(struct build *build, const struct image *image, struct e
 
 static int begin_from_image(struct build *build, struct stage_run *stage, struct err *err)
 {
-	struct platform platform = build->platform;
-	if (stage->platform && platform_parse(build->arena, stage->platform, &platform, err) < 0)
-		return -1;
 	struct image image;
-	if (image_from(build->store, build->arena, stage->base_name, &platform, &image, err) < 0)
+	if (image_from(build->store, build->arena, stage->base_name, &stage->platform, &image, err) < 0)
 		return -1;
-	if (platform_match(&platform, &image.config.platform) == 0)
+	if (platform_match(&stage->platform, &image.config.platform) == 0)
 		build_warn(build, stage->stage->from->first_line, "base image %s is %s, wanted %s", stage->base_name,
-			   platform_text(build->arena, &image.config.platform), platform_text(build->arena, &platform));
+			   platform_text(build->arena, &image.config.platform),
+			   platform_text(build->arena, &stage->platform));
 	stage->config = image_config_clone(build->arena, &image.config);
 	stage->base_history = image.config.history_count;
 	if (push_image_layers(build, stage, &image, err) < 0)
@@ -202,17 +184,16 @@ static int take_triggers(struct build *build, struct stage_run *stage, struct er
 		struct instruction *trigger = dockerfile_parse_trigger(build->arena, config->on_build[i], err);
 		if (!trigger)
 			return err_wrap(err, "ONBUILD %s of %s", config->on_build[i], stage->base_name);
-		enum instruction_kind kind = trigger->kind;
-		stage->step_total += kind == INSTRUCTION_RUN || kind == INSTRUCTION_COPY || kind == INSTRUCTION_ADD ||
-				     kind == INSTRUCTION_WORKDIR;
+		stage->step_total += makes_layer(trigger);
 		struct instruction *slot = ARENA_PUSH(build->arena, stage->triggers, stage->trigger_count);
 		*slot = *trigger;
 		slot->first_line = stage->stage->from->first_line;
 		slot->last_line = stage->stage->from->last_line;
 		const char *from = instruction_flag(slot, "from");
 		struct stage_run *other = NULL;
-		if (kind == INSTRUCTION_COPY && from && plan_find_stage(build, stage, from, &other, NULL) == 0 && other)
-			plan_need(other, build);
+		if (slot->kind == INSTRUCTION_COPY && from && plan_find_stage(build, stage, from, &other, NULL) == 0 &&
+		    other)
+			plan_need(build, other);
 	}
 	config->on_build = NULL;
 	config->on_build_count = 0;
@@ -223,7 +204,7 @@ int stage_begin(struct build *build, struct stage_run *stage, struct err *err)
 {
 	switch (stage->base) {
 	case BASE_SCRATCH:
-		stage->config = image_config_scratch(build->arena, &build->platform);
+		stage->config = image_config_scratch(build->arena, &stage->platform);
 		digest_bytes(&stage->key, "scratch", 7);
 		break;
 	case BASE_STAGE:
@@ -234,13 +215,15 @@ int stage_begin(struct build *build, struct stage_run *stage, struct err *err)
 			return -1;
 		break;
 	}
+	stage->base_key = stage->key;
 	struct image_config *config = stage->config;
 	if (!image_env_get(config, "PATH"))
 		image_env_set(build->arena, config, "PATH", IMAGE_DEFAULT_PATH);
 	if (stage->base != BASE_STAGE) {
 		for (size_t i = 0; i < config->env_count; i++) {
 			const char *equals = strchr(config->env[i], '=');
-			const char *key = arena_strndup(build->arena, config->env[i], (size_t)(equals - config->env[i]));
+			const char *key = arena_strndup(build->arena, config->env[i],
+							(size_t)(equals - config->env[i]));
 			env_set(build->arena, &stage->env, key, equals + 1);
 		}
 	} else if (!env_get(&stage->env, "PATH")) {

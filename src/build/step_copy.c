@@ -9,11 +9,6 @@
 
 /* COPY and ADD: files of the context, of a stage or of an image, archives, and heredocs, onto a view. */
 
-static void fill_options(const struct step *step, struct copy_options *options)
-{
-	*options = (struct copy_options){ .chmod = step->chmod, .clamp = step->build->clamp };
-}
-
 static int unpack_archive(const struct step *step, const struct source *source, const struct copy_item *item,
 			  const struct root *dest, const struct copy_options *options, bool *unpacked, struct err *err)
 {
@@ -30,19 +25,15 @@ static int unpack_archive(const struct step *step, const struct source *source, 
 	if (is_archive == 0)
 		return 0;
 	*unpacked = true;
-	scope_fd int dir = root_make_dirs(dest, step->plan.dest, 0755, NULL, NULL, err);
-	if (dir < 0)
-		return -1;
 	scope_arena struct arena arena = { 0 };
 	struct layer_apply_options apply = {
 		.flags = LAYER_APPLY_PLAIN,
 		.override_owner = options->set_owner,
 		.uid = options->uid,
 		.gid = options->gid,
-		.prefix = path_clean(&arena, step->plan.dest),
-		.has_clamp = options->clamp != INT64_MAX,
-		.clamp = options->clamp,
 	};
+	if (copy_make_dir(&arena, dest, step->plan.dest, options, &apply.prefix, err) < 0)
+		return -1;
 	scope_reader struct reader *tar = reader_decompress(reader_fd(fd, false, item->path), item->path);
 	struct layer_stats stats;
 	if (layer_apply(tar, dest->fd, &apply, item->path, &stats, err) < 0)
@@ -72,42 +63,36 @@ static int add_items(const struct step *step, const struct source *source, const
 static int write_heredocs(const struct step *step, const struct root *dest, const struct copy_options *options,
 			  struct err *err)
 {
-	scope_arena struct arena arena = { 0 };
-	for (size_t i = 0; i < step->heredoc_count; i++) {
-		scope_fd int dir = root_open(dest, step->plan.dest, O_PATH | O_DIRECTORY, 0, NULL);
-		bool inside = dir >= 0 || text_ends(step->plan.dest, "/");
-		const char *path = inside ? path_join(&arena, step->plan.dest, step->heredocs[i]->name) : step->plan.dest;
-		if (copy_write_file(dest, path, step->heredoc_bodies[i], strlen(step->heredoc_bodies[i]), options, err) < 0)
-			return err_wrap(err, "write %s", path);
-	}
+	for (size_t i = 0; i < step->heredoc_count; i++)
+		if (copy_write_file(dest, step->plan.dest, step->heredocs[i]->name, step->heredoc_bodies[i],
+				    strlen(step->heredoc_bodies[i]), options, err) < 0)
+			return err_wrap(err, "write <<%s", step->heredocs[i]->name);
 	return 0;
 }
 
-/* The key of a copy from a stage or image by what it takes, so that a stage that came out the same is a hit. */
+/* A copy from a stage or image is also known by the files that it takes, wherever they are, so that a stage that came
+   out the same is a hit. */
 static int look_by_content(struct step *step, const struct source *source, struct copy_report *report, struct err *err)
 {
-	struct digest content, key;
+	struct build *build = step->build;
+	struct digest content;
 	if (copy_digest(source, &step->plan, &content, NULL, NULL, err) < 0)
 		return -1;
-	char text[DIGEST_TEXT + 1];
 	struct inputs inputs = { 0 };
-	for (size_t i = 0; i < step->inputs.count; i++)
-		if (strcmp(step->inputs.items[i].name, "from") != 0)
-			inputs_add(step->build->arena, &inputs, step->inputs.items[i].name, step->inputs.items[i].value);
-	inputs_add(step->build->arena, &inputs, "files", digest_text(&content, text));
-	inputs_digest(&inputs, &key);
-	struct digest chain;
-	if (stage_chain(step->stage, &chain))
-		key_of_chain(&chain, &key, &report->key);
-	else
-		key_of_step(&step->stage->key, &key, &report->key);
-	report->has_key = true;
-	struct cache_record record;
-	if (!step->build->spec->no_cache &&
-	    store_cache_get(step->build->store, step->build->arena, &report->key, &record, NULL) == 1) {
-		report->is_hit = true;
-		report->diff_id = record.diff_id;
+	for (size_t i = 0; i < step->inputs.count; i++) {
+		const struct input *input = &step->inputs.items[i];
+		if (strcmp(input->name, "from") != 0 && strcmp(input->name, "source") != 0)
+			inputs_add(build->arena, &inputs, input->name, input->value);
 	}
+	inputs_add(build->arena, &inputs, "files", digest_str(build->arena, &content));
+	inputs_digest(&inputs, &report->content_step);
+	report->has_content = true;
+	struct cache_record record;
+	if (build->spec->no_cache || !cache_look_up(build, step->stage, &report->content_step, &record))
+		return 0;
+	report->is_hit = true;
+	report->diff_id = record.diff_id;
+	report->created = record.created;
 	return 0;
 }
 
@@ -151,8 +136,7 @@ static int copy_onto_view(struct step *step, const struct source *source, struct
 	if (step_open_view(step, &view, err) < 0)
 		return -1;
 	struct root dest = { view.root_fd, ROOT_CHROOT };
-	struct copy_options options;
-	fill_options(step, &options);
+	struct copy_options options = { .chmod = step->chmod, .clamp = step->build->clamp };
 	if (step->chown) {
 		options.set_owner = true;
 		if (chown_resolve(&dest, step->chown, &options.uid, &options.gid, err) < 0)
@@ -165,17 +149,37 @@ static int copy_onto_view(struct step *step, const struct source *source, struct
 	return step_finish_view(step, &view, err);
 }
 
-static int copy_job(int channel, void *arg, struct err *err)
+/* The key speaks of the files as they were when it was made, so they must not have changed since: a cache that lies once
+   lies for ever. What the stat cache knows is not read again. The list is for a later --explain. */
+static int check_unchanged(const struct step *step, const struct source *source, struct err *err)
 {
-	struct step *step = arg;
-	struct build *build = step->build;
-	struct source source = { .root = { build->context_fd, ROOT_CHROOT }, .ignore = build->ignore };
-	if (!step->from_stage && !step->from_image)
-		return copy_onto_view(step, &source, err);
+	scope_strbuf struct strbuf list = { 0 };
+	struct digest now;
+	if (copy_digest_list(source, &step->plan, &now, &list, EXPLAINED_FILES, err) < 0)
+		return -1;
+	if (!digest_equal(&now, &step->content))
+		return err_set(err, ERR_INPUT, "the build context changed while it was copied: build again");
+	explain_note_files(step->build, &now, &list);
+	return 0;
+}
 
-	source.ignore = NULL;
-	source.keep_owner = true;
-	source.name = step->from_stage ? arena_printf(build->arena, "stage %s", step->from_stage->name) : "the image";
+static int copy_from_context(struct step *step, struct err *err)
+{
+	struct source source = context_source(step->build);
+	if (copy_onto_view(step, &source, err) < 0)
+		return -1;
+	return step->copy.source_count ? check_unchanged(step, &source, err) : 0;
+}
+
+static int copy_from_view(int channel, struct step *step, struct err *err)
+{
+	struct build *build = step->build;
+	struct source source = {
+		.keep_owner = true,
+		.name = step->from_stage
+				? arena_printf(build->arena, "stage %s", step->from_stage->name)
+				: arena_printf(build->arena, "image %s", instruction_flag(step->instruction, "from")),
+	};
 	scope_view struct view view = VIEW_EMPTY;
 	struct copy_report report = { 0 };
 	if (open_source_view(step, &view, &source, err) < 0 ||
@@ -185,6 +189,12 @@ static int copy_job(int channel, void *arg, struct err *err)
 	if (!report.is_hit && copy_onto_view(step, &source, err) < 0)
 		return -1;
 	return proc_reach(channel, 1, &report, sizeof(report), err);
+}
+
+static int copy_job(int channel, void *arg, struct err *err)
+{
+	struct step *step = arg;
+	return step_copies_from(step) ? copy_from_view(channel, step, err) : copy_from_context(step, err);
 }
 
 /* ---- preparation, in the coordinator ---- */
@@ -205,7 +215,8 @@ static int refuse_remote(const struct step *step, const char *word, struct err *
 	if (!step->is_add)
 		return err_set(err, ERR_INPUT, "source can't be a %s for COPY",
 			       text_starts(word, "http") && !text_ends(word, ".git") ? "URL" : "git ref");
-	return err_set(err, ERR_UNSUPPORTED, "ADD of a URL or a git repository is not in this version of kiln: %s", word);
+	return err_set(err, ERR_UNSUPPORTED, "ADD of a URL or a git repository is not in this version of kiln: %s",
+		       word);
 }
 
 static int add_heredoc(struct build *build, struct step *step, const struct heredoc *heredoc, struct err *err)
@@ -307,43 +318,56 @@ static int take_flags(struct build *build, struct step *step, struct strbuf *his
 	return 0;
 }
 
-/* 1: the stage that it copies from is not done. */
-static int take_from(struct build *build, struct step *step, struct err *err)
+bool step_copies_from(const struct step *step)
 {
-	const char *from = instruction_flag(step->instruction, "from");
-	if (!from || !*from)
-		return 0;
-	if (strchr(from, '$'))
-		return err_set(err, ERR_INPUT,
-			       "variable expansion is not supported for --from, define a new stage with FROM using ARG "
-			       "from global scope as a workaround");
-	if (plan_find_stage(build, step->stage, from, &step->from_stage, err) < 0)
+	return step->from_stage || step->from_image;
+}
+
+static int take_from_image(struct build *build, struct step *step, const char *name, struct err *err)
+{
+	struct digest chain;
+	step->from_image = arena_new(build->arena, struct image);
+	if (image_from(build->store, build->arena, name, &build->platform, step->from_image, err) < 0)
 		return -1;
-	char text[DIGEST_TEXT + 1];
-	if (step->from_stage) {
-		plan_need(step->from_stage, build);
-		if (step->from_stage->status != STAGE_DONE)
-			return 1;
-		inputs_add(build->arena, &step->inputs, "from", digest_text(&step->from_stage->key, text));
-	} else {
-		step->from_image = arena_new(build->arena, struct image);
-		if (image_from(build->store, build->arena, from, &build->platform, step->from_image, err) < 0)
-			return -1;
-		struct digest chain;
-		chain_id(step->from_image->diff_ids, step->from_image->diff_id_count, &chain);
-		inputs_add(build->arena, &step->inputs, "from", digest_text(&chain, text));
+	chain_id(step->from_image->diff_ids, step->from_image->diff_id_count, &chain);
+	inputs_add(build->arena, &step->inputs, "from", digest_str(build->arena, &chain));
+	return 0;
+}
+
+static enum step_ready take_from_stage(struct build *build, struct step *step)
+{
+	plan_need(build, step->from_stage);
+	if (step->from_stage->status != STAGE_DONE) {
+		step->stage->waits_for = step->from_stage;
+		return STEP_WAITS;
 	}
+	inputs_add(build->arena, &step->inputs, "from", digest_str(build->arena, &step->from_stage->key));
+	return STEP_READY;
+}
+
+static enum step_ready take_from(struct build *build, struct step *step, const char *from, struct err *err)
+{
+	if (strchr(from, '$')) {
+		err_set(err, ERR_INPUT,
+			"variable expansion is not supported for --from, define a new stage with FROM using ARG "
+			"from global scope as a workaround");
+		return STEP_FAILED;
+	}
+	if (plan_find_stage(build, step->stage, from, &step->from_stage, err) < 0)
+		return STEP_FAILED;
 	for (size_t i = 0; i < step->copy.source_count; i++)
 		inputs_add(build->arena, &step->inputs, "source", step->copy.sources[i]);
-	return 0;
+	if (step->from_stage)
+		return take_from_stage(build, step);
+	return take_from_image(build, step, from, err) < 0 ? STEP_FAILED : STEP_READY;
 }
 
 static int open_context(struct build *build, struct err *err)
 {
 	if (build->context_fd >= 0)
 		return 0;
-	build->context_fd =
-		context_open(build->arena, build->spec->context, build->spec->dockerfile_path, &build->ignore, err);
+	build->context_fd = context_open(build->arena, build->spec->context, build->spec->dockerfile_path,
+					 &build->ignore, err);
 	if (build->context_fd < 0)
 		return -1;
 	struct digest id;
@@ -356,30 +380,34 @@ static int open_context(struct build *build, struct err *err)
 	return 0;
 }
 
-static int digest_context(struct build *build, struct step *step, struct err *err)
+struct source context_source(const struct build *build)
 {
-	if (!step->copy.source_count)
-		return 0;
-	if (open_context(build, err) < 0)
-		return -1;
-	struct source source = {
+	return (struct source){
 		.root = { build->context_fd, ROOT_CHROOT },
 		.ignore = build->ignore,
 		.cache = build->stat_cache,
 		.name = "the build context",
 	};
-	struct digest content;
-	char text[DIGEST_TEXT + 1];
-	if (copy_select(build->arena, &source, &step->copy, &step->plan, err) < 0 ||
-	    copy_digest(&source, &step->plan, &content, NULL, NULL, err) < 0)
-		return -1;
-	inputs_add(build->arena, &step->inputs, "files", digest_text(&content, text));
-	return 0;
 }
 
-int step_copy_prepare(struct build *build, struct step *step, struct err *err)
+static enum step_ready digest_context(struct build *build, struct step *step, struct err *err)
+{
+	if (!step->copy.source_count)
+		return STEP_READY;
+	if (open_context(build, err) < 0)
+		return STEP_FAILED;
+	struct source source = context_source(build);
+	if (copy_select(build->arena, &source, &step->copy, &step->plan, err) < 0 ||
+	    copy_digest(&source, &step->plan, &step->content, NULL, NULL, err) < 0)
+		return STEP_FAILED;
+	inputs_add(build->arena, &step->inputs, "files", digest_str(build->arena, &step->content));
+	return STEP_READY;
+}
+
+enum step_ready step_copy_prepare(struct build *build, struct step *step, struct err *err)
 {
 	const struct instruction *in = step->instruction;
+	const char *from = instruction_flag(in, "from");
 	step->is_add = in->kind == INSTRUCTION_ADD;
 	step->run = copy_job;
 	scope_strbuf struct strbuf history = { 0 };
@@ -387,14 +415,10 @@ int step_copy_prepare(struct build *build, struct step *step, struct err *err)
 	inputs_add(build->arena, &step->inputs, "instruction", instruction_name(in->kind));
 	if (take_flags(build, step, &history, err) < 0 || take_sources(build, step, &history, err) < 0 ||
 	    take_destination(build, step, &history, err) < 0)
-		return -1;
+		return STEP_FAILED;
 	strbuf_addstr(&history, " # buildkit");
 	step->history = arena_strdup(build->arena, strbuf_str(&history));
 	step->plan.dest = step->copy.dest;
-	int wait = take_from(build, step, err);
-	if (wait != 0)
-		return wait;
-	if (!step->from_stage && !step->from_image)
-		return digest_context(build, step, err);
-	return 0;
+	/* `--from=` copies from the context: trap 33. */
+	return from && *from ? take_from(build, step, from, err) : digest_context(build, step, err);
 }

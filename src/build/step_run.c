@@ -6,11 +6,6 @@
 
 /* RUN: a command in the cage, on a view. */
 
-static const char *const proxy_names[] = {
-	"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY", "ftp_proxy",
-	"NO_PROXY",   "no_proxy",   "ALL_PROXY",   "all_proxy",
-};
-
 /* Opens the step's view over its stage's stack. The job stays in the coordinator's mount namespace: overlay takes lowers only
    from the namespace that it is mounted in, and the view itself is attached nowhere. */
 int step_open_view(struct step *step, struct view *view, struct err *err)
@@ -36,14 +31,30 @@ int step_finish_view(struct step *step, struct view *view, struct err *err)
 	return view_finish(view, step->build->clamp, err);
 }
 
-/* Proxies reach the command although nothing declares them, and never a key or a history entry (trap 74). */
+/* Proxies reach the command in both cases although nothing declares them, and never a key or a history entry (trap 74). */
 static void add_proxies(const struct build *build, const struct stage_run *stage, struct strvec *envp)
 {
-	for (size_t i = 0; i < ARRAY_LEN(proxy_names); i++) {
-		const char *value = build_arg(build->spec, proxy_names[i]);
-		if (value && !env_get(&stage->env, proxy_names[i]))
-			strvec_pushf(envp, "%s=%s", proxy_names[i], value);
+	static const char *const names[][2] = {
+		{ "HTTP_PROXY", "http_proxy" }, { "HTTPS_PROXY", "https_proxy" }, { "FTP_PROXY", "ftp_proxy" },
+		{ "NO_PROXY", "no_proxy" },     { "ALL_PROXY", "all_proxy" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *upper = build_arg(build->spec, names[i][0]), *lower = build_arg(build->spec, names[i][1]);
+		const char *values[] = { upper ? upper : lower, lower ? lower : upper };
+		for (size_t j = 0; j < ARRAY_LEN(values); j++)
+			if (values[j] && !env_get(&stage->env, names[i][j]))
+				strvec_pushf(envp, "%s=%s", names[i][j], values[j]);
 	}
+}
+
+enum network_mode step_network(const struct step *step)
+{
+	enum network_mode mode = step->build->spec->network;
+	const char *own = instruction_flag(step->instruction, "network");
+	/* check_flags has let only "default", "none" and "host" pass. */
+	if (own && strcmp(own, "default") != 0)
+		mode = strcmp(own, "none") == 0 ? NETWORK_NONE : NETWORK_HOST;
+	return mode;
 }
 
 static int run_job(int channel, void *arg, struct err *err)
@@ -64,16 +75,16 @@ static int run_job(int channel, void *arg, struct err *err)
 		.argv = step->argv,
 		.cwd = stage->config->working_dir && *stage->config->working_dir ? stage->config->working_dir : "/",
 		.hostname = "buildkitsandbox",
-		.network = build->spec->network,
-		.netns_fd = build->network.netns_fd,
-		.resolv_conf = build->network.netns_fd >= 0 ? build->network.resolv_conf : NULL,
+		.network = step_network(step),
+		.netns_fd = -1,
 		.stdin_fd = -1,
 		.stdout_fd = step->output_fd,
 		.stderr_fd = step->output_fd,
 	};
-	const char *network = instruction_flag(step->instruction, "network");
-	if (network && network_mode_parse(&cage.network, network, err) < 0)
-		return -1;
+	if (cage.network == NETWORK_PRIVATE) {
+		cage.netns_fd = build->network.netns_fd;
+		cage.resolv_conf = build->network.resolv_conf;
+	}
 	if (user_resolve(&arena, &root, stage->config->user ? stage->config->user : "", &cage.user, err) < 0)
 		return -1;
 	scope_strvec struct strvec envp = { 0 };
@@ -82,20 +93,18 @@ static int run_job(int channel, void *arg, struct err *err)
 	add_proxies(build, stage, &envp);
 	cage.envp = (const char *const *)strvec_argv(&envp);
 
-	const char *script = NULL;
-	struct cage_mount pipes[1];
-	if (step->heredoc_count) {
-		script = step->heredocs[0]->raw_body;
-		pipes[0] = (struct cage_mount){
+	struct cage_mount script;
+	if (step->script) {
+		script = (struct cage_mount){
 			.type = CAGE_FILE,
 			.source_fd = -1,
-			.target = arena_printf(&arena, "/dev/pipes/%s", step->heredocs[0]->name),
-			.bytes = script,
-			.len = strlen(script),
+			.target = arena_printf(&arena, "/dev/pipes/%s", step->script->name),
+			.bytes = step->script->body,
+			.len = strlen(step->script->body),
 			.mode = 0755,
 			.read_only = true,
 		};
-		cage.mounts = pipes;
+		cage.mounts = &script;
 		cage.mount_count = 1;
 	}
 
@@ -133,9 +142,7 @@ static void choose_command(struct build *build, struct step *step)
 	} else if (in->is_heredoc_command && text_starts(in->heredocs[0].body, "#!")) {
 		const char *path = arena_printf(build->arena, "/dev/pipes/%s", in->heredocs[0].name);
 		stage_shell_command(build, stage, path, &step->argv, &step->argc);
-		step->heredocs = arena_array(build->arena, const struct heredoc *, 1);
-		step->heredocs[0] = &in->heredocs[0];
-		step->heredoc_count = 1;
+		step->script = &in->heredocs[0];
 	} else {
 		const char *text = in->is_heredoc_command ? in->heredocs[0].body : heredoc_script(build->arena, in);
 		stage_shell_command(build, stage, text, &step->argv, &step->argc);
@@ -160,7 +167,7 @@ static const char *run_history(struct build *build, const struct step *step)
 	return arena_strdup(build->arena, strbuf_str(&text));
 }
 
-static int refuse_flags(const struct instruction *in, struct err *err)
+static int check_flags(const struct instruction *in, struct err *err)
 {
 	static const struct {
 		const char *flag, *why;
@@ -180,11 +187,11 @@ static int refuse_flags(const struct instruction *in, struct err *err)
 	return 0;
 }
 
-int step_run_prepare(struct build *build, struct step *step, struct err *err)
+enum step_ready step_run_prepare(struct build *build, struct step *step, struct err *err)
 {
 	struct stage_run *stage = step->stage;
-	if (refuse_flags(step->instruction, err) < 0)
-		return -1;
+	if (check_flags(step->instruction, err) < 0)
+		return STEP_FAILED;
 	choose_command(build, step);
 	step->run = run_job;
 	step->history = run_history(build, step);
@@ -194,16 +201,14 @@ int step_run_prepare(struct build *build, struct step *step, struct err *err)
 	inputs_add(arena, inputs, "instruction", "RUN");
 	for (size_t i = 0; i < step->argc; i++)
 		inputs_add(arena, inputs, "command", step->argv[i]);
-	if (step->heredoc_count)
-		inputs_add(arena, inputs, "script", step->heredocs[0]->raw_body);
+	if (step->script)
+		inputs_add(arena, inputs, "script", step->script->body);
 	for (size_t i = 0; i < stage->env.count; i++)
 		inputs_add(arena, inputs, arena_printf(arena, "variable %s", stage->env.items[i].key),
 			   stage->env.items[i].value);
 	inputs_add(arena, inputs, "directory", stage->config->working_dir);
 	inputs_add(arena, inputs, "user", stage->config->user);
-	const char *network = instruction_flag(step->instruction, "network");
-	inputs_add(arena, inputs, "network",
-		   network && strcmp(network, "default") != 0 ? network : network_mode_name(build->spec->network));
-	inputs_add(arena, inputs, "platform", platform_text(arena, &build->platform));
-	return 0;
+	inputs_add(arena, inputs, "network", network_mode_name(step_network(step)));
+	inputs_add(arena, inputs, "platform", platform_text(arena, &stage->config->platform));
+	return STEP_READY;
 }

@@ -24,7 +24,8 @@ struct build_options {
 
 #define AT(member) offsetof(struct build_options, member)
 static const struct option_spec options[] = {
-	{ "file", 'f', OPTION_STRING, AT(file), "FILE", "the Dockerfile (default CONTEXT/Dockerfile; - is standard input)" },
+	{ "file", 'f', OPTION_STRING, AT(file), "FILE",
+	  "the Dockerfile (default CONTEXT/Dockerfile; - is standard input)" },
 	{ "dockerfile", 0, OPTION_STRING, AT(file), "FILE", NULL },
 	{ "tag", 't', OPTION_LIST, AT(tags), "NAME[:TAG]", "name for the image; may be repeated" },
 	{ "destination", 0, OPTION_LIST, AT(tags), "NAME", NULL },
@@ -34,7 +35,8 @@ static const struct option_spec options[] = {
 	{ "no-cache", 0, OPTION_FLAG, AT(no_cache), NULL, "run every step" },
 	{ "explain", 0, OPTION_FLAG, AT(explain), NULL, "say for each step that runs why the cache did not have it" },
 	{ "network", 0, OPTION_STRING, AT(network), "MODE", "network of RUN: host (default), none, private" },
-	{ "output", 'o', OPTION_LIST, AT(outputs), "SPEC", "type=oci|docker|local|tar,dest=PATH (- is standard output)" },
+	{ "output", 'o', OPTION_LIST, AT(outputs), "SPEC",
+	  "type=oci|docker|local|tar,dest=PATH (- is standard output)" },
 	{ "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "print the image id only" },
 	{ "progress", 0, OPTION_STRING, AT(progress), "STYLE", "auto, plain, quiet, json" },
 	{ "iidfile", 0, OPTION_STRING, AT(iidfile), "FILE", "write the image id to FILE" },

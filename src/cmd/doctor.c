@@ -60,7 +60,8 @@ static bool probe_view(struct invocation *invocation, const char **detail)
 static void print_text(const struct probe_fact *facts, size_t count, bool can_build)
 {
 	for (size_t i = 0; i < count; i++) {
-		printf("%-3s %-22s %s\n", facts[i].works ? "ok" : "--", facts[i].name, facts[i].detail ? facts[i].detail : "");
+		printf("%-3s %-22s %s\n", facts[i].works ? "ok" : "--", facts[i].name,
+		       facts[i].detail ? facts[i].detail : "");
 		if (!facts[i].works && facts[i].remedy)
 			printf("    %-22s try: %s\n", "", facts[i].remedy);
 	}

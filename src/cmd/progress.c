@@ -53,6 +53,8 @@ static void print_plain(struct progress *progress, const struct build_event *eve
 		return;
 	}
 	if (event->step != progress->last_step) {
+		if (progress->last_step && !progress->last_has_ended)
+			fprintf(out, "#%u ...\n", progress->last_step);
 		if (progress->last_step)
 			fputc('\n', out);
 		/* Steps of stages that run at the same time take turns; each turn says whose it is. */
@@ -63,6 +65,8 @@ static void print_plain(struct progress *progress, const struct build_event *eve
 		}
 		progress->last_step = event->step;
 	}
+	progress->last_has_ended = event->type == BUILD_STEP_CACHED || event->type == BUILD_STEP_DONE ||
+				   event->type == BUILD_STEP_FAILED || event->type == BUILD_STEP_CANCELED;
 	double seconds = (double)event->at_ms / 1000;
 	fprintf(out, "#%u ", event->step);
 	switch (event->type) {
@@ -83,6 +87,9 @@ static void print_plain(struct progress *progress, const struct build_event *eve
 		fprintf(out, "ERROR: ");
 		print_visible(out, event->text);
 		break;
+	case BUILD_STEP_CANCELED:
+		fprintf(out, "CANCELED");
+		break;
 	case BUILD_STEP_EXPLAINED:
 		fprintf(out, "MISS: ");
 		print_visible(out, event->text);
@@ -94,9 +101,9 @@ static void print_plain(struct progress *progress, const struct build_event *eve
 }
 
 static const char *const type_names[] = {
-	[BUILD_STEP_STARTED] = "started", [BUILD_STEP_OUTPUT] = "output",   [BUILD_STEP_CACHED] = "cached",
-	[BUILD_STEP_DONE] = "done",	  [BUILD_STEP_FAILED] = "failed",   [BUILD_STEP_EXPLAINED] = "miss",
-	[BUILD_WARNING] = "warning",
+	[BUILD_STEP_STARTED] = "started", [BUILD_STEP_OUTPUT] = "output", [BUILD_STEP_CACHED] = "cached",
+	[BUILD_STEP_DONE] = "done",       [BUILD_STEP_FAILED] = "failed", [BUILD_STEP_CANCELED] = "canceled",
+	[BUILD_STEP_EXPLAINED] = "miss",  [BUILD_WARNING] = "warning",
 };
 
 /* Output may be any bytes, and JSON is UTF-8: what is not is escaped as \xNN by err_printable. */
@@ -142,9 +149,9 @@ void progress_built(struct progress *progress, const char *id, const char *const
 {
 	if (progress->style == PROGRESS_PLAIN) {
 		unsigned step = progress->step_max + 1;
-		fprintf(progress->out, "\n#%u exporting to image\n#%u writing image %s\n", step, step, id);
+		fprintf(progress->out, "\n#%u exporting to image\n#%u writing image %s done\n", step, step, id);
 		for (size_t i = 0; i < count; i++)
-			fprintf(progress->out, "#%u naming to %s\n", step, names[i]);
+			fprintf(progress->out, "#%u naming to %s done\n", step, names[i]);
 		fprintf(progress->out, "#%u DONE\n", step);
 	} else if (progress->style == PROGRESS_JSON) {
 		fprintf(progress->out, "{\"event\":\"image\",\"id\":\"%s\"}\n", id);
@@ -156,7 +163,9 @@ void progress_failed(struct progress *progress, const struct build_result *resul
 {
 	if (progress->style == PROGRESS_JSON) {
 		scope_arena struct arena arena = { 0 };
-		struct build_event event = { .type = BUILD_STEP_FAILED, .text = err->msg, .len = strlen(err->msg),
+		struct build_event event = { .type = BUILD_STEP_FAILED,
+					     .text = err->msg,
+					     .len = strlen(err->msg),
 					     .line = result->place.first_line };
 		print_json(progress, &event);
 		return;

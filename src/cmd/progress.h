@@ -13,6 +13,7 @@ struct progress {
 	enum progress_style style;
 	FILE *out;
 	unsigned last_step; /* of the line printed last: a blank line goes between steps */
+	bool last_has_ended;
 	unsigned step_max;
 };
 

@@ -25,6 +25,7 @@ struct link_name { /* the first copy of a file with several names */
 	dev_t dev;
 	ino_t ino;
 	char *path;
+	ino_t copy_ino; /* what lies at path now may be another file: items can overwrite each other */
 };
 
 struct open_dir {
@@ -136,32 +137,40 @@ static void free_link(void *link)
 static void remember_link(struct copying *copying, const struct stat *st, int dir_fd, const char *name)
 {
 	scope_arena struct arena arena = { 0 };
+	struct stat copy;
 	const char *dir = path_beneath(&arena, copying->target->root, dir_fd);
-	struct link_name *link = calloc(1, sizeof(*link));
-	if (!dir || !link) {
-		free(link);
+	if (!dir || fstatat(dir_fd, name, &copy, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
-	}
-	*link = (struct link_name){ st->st_dev, st->st_ino, strdup(path_join(&arena, dir, name)) };
+	struct link_name *link = calloc(1, sizeof(*link));
+	char *path = strdup(path_join(&arena, dir, name));
+	if (!link || !path)
+		abort();
+	*link = (struct link_name){ st->st_dev, st->st_ino, path, copy.st_ino };
 	struct link_name **found = tsearch(link, &copying->links, compare_links);
-	if (!found || *found != link)
-		free_link(link);
+	if (!found)
+		abort();
+	if (*found == link)
+		return;
+	/* The copy that was first is gone; this one takes its place. */
+	free_link(*found);
+	*found = link;
 }
 
 /* 1 if the entry became another name of a file that was copied before. */
 static int link_to_first(struct copying *copying, const struct walk_entry *entry, int dir_fd, const char *name,
 			 struct err *err)
 {
-	const struct link_name key = { entry->st.st_dev, entry->st.st_ino, NULL };
+	const struct link_name key = { .dev = entry->st.st_dev, .ino = entry->st.st_ino };
 	if (!S_ISREG(entry->st.st_mode) || entry->st.st_nlink < 2)
 		return 0;
 	struct link_name **found = tfind(&key, &copying->links, compare_links);
 	if (!found)
 		return 0;
 	const char *leaf;
-	scope_fd int parent = root_open_parent(copying->target->root, (*found)->path, &leaf, err);
-	if (parent < 0)
-		return -1;
+	struct stat copy;
+	scope_fd int parent = root_open_parent(copying->target->root, (*found)->path, &leaf, NULL);
+	if (parent < 0 || fstatat(parent, leaf, &copy, AT_SYMLINK_NOFOLLOW) < 0 || copy.st_ino != (*found)->copy_ino)
+		return 0;
 	if (linkat(parent, leaf, dir_fd, name, 0) < 0)
 		return err_errno(err, "link the copy of %s", entry->path);
 	return 1;
@@ -173,7 +182,8 @@ static int place_file(struct copying *copying, const struct walk_entry *entry, i
 		      struct err *err)
 {
 	struct stat st;
-	if (target_clear(dir_fd, name, entry->path, err) < 0 || wanted_stat(copying, &entry->st, &st, err) < 0)
+	if (target_clear(copying->target->root, dir_fd, name, err) < 0 ||
+	    wanted_stat(copying, &entry->st, &st, err) < 0)
 		return -1;
 	int linked = link_to_first(copying, entry, dir_fd, name, err);
 	if (linked != 0)
@@ -187,6 +197,13 @@ static int place_file(struct copying *copying, const struct walk_entry *entry, i
 	return 0;
 }
 
+static int not_a_directory(const struct copying *copying, int dir_fd, const char *name, struct err *err)
+{
+	scope_arena struct arena arena = { 0 };
+	const char *dir = path_beneath(&arena, copying->target->root, dir_fd);
+	return err_set(err, ERR_INPUT, "cannot copy to non-directory: /%s", path_join(&arena, dir ? dir : "", name));
+}
+
 static int enter_dir(struct copying *copying, const struct walk_entry *entry, int dir_fd, const char *name,
 		     struct err *err)
 {
@@ -196,7 +213,7 @@ static int enter_dir(struct copying *copying, const struct walk_entry *entry, in
 		if (errno != EEXIST || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return err_errno(err, "make the directory for %s", entry->path);
 		if (!S_ISDIR(st.st_mode))
-			return err_set(err, ERR_INPUT, "cannot copy to non-directory: %s", name);
+			return not_a_directory(copying, dir_fd, name, err);
 	}
 	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -249,22 +266,26 @@ int copy_run(const struct source *source, const struct copy_plan *plan, const st
 	return result;
 }
 
-int copy_write_file(const struct root *dest, const char *path, const void *bytes, size_t len,
+int copy_write_file(const struct root *dest, const char *plan_dest, const char *name, const void *bytes, size_t len,
 		    const struct copy_options *options, struct err *err)
 {
 	scope_arena struct arena arena = { 0 };
-	const struct copy_plan plan = { .dest = path };
-	const struct copy_item item = { .path = path, .base = path_base(path), .below = "" };
+	const struct copy_plan plan = { .dest = plan_dest, .dest_is_dir = text_ends(plan_dest, "/") };
+	const struct copy_item item = { .path = name, .base = name, .below = "" };
 	const struct target_spec target = { dest, &plan, options };
-	struct stat st = { .st_mode = S_IFREG | 0644, .st_uid = options->uid, .st_gid = options->gid };
-	st.st_mtim.tv_sec = time(NULL) < options->clamp ? time(NULL) : options->clamp;
+	const int64_t now = time(NULL);
 	mode_t mode = 0644;
 	if (options->chmod && chmod_apply(options->chmod, 0644, false, &mode, err) < 0)
 		return -1;
-	st.st_mode = S_IFREG | mode;
+	struct stat st = { .st_mode = S_IFREG | mode };
+	st.st_mtim.tv_sec = now < options->clamp ? now : options->clamp;
+	if (options->set_owner) {
+		st.st_uid = options->uid;
+		st.st_gid = options->gid;
+	}
 	const char *leaf;
 	scope_fd int parent = target_open_file(&target, NULL, &item, &arena, &leaf, err);
-	if (parent < 0 || target_clear(parent, leaf, path, err) < 0)
+	if (parent < 0 || target_clear(dest, parent, leaf, err) < 0)
 		return -1;
 	return target_write(parent, leaf, bytes, len, &st, err);
 }

@@ -19,6 +19,11 @@ struct selection {
 	struct copy_plan *plan;
 };
 
+static const char *source_name(const struct selection *selection)
+{
+	return selection->source->name ? selection->source->name : "the build context";
+}
+
 static bool is_hidden(const struct selection *selection, const char *path)
 {
 	const struct ignore *ignore = selection->source->ignore;
@@ -60,9 +65,10 @@ static void add_item(struct selection *selection, const char *path, const char *
 		split_parents(selection, written, item);
 }
 
-/* A symlink that is named is followed inside the root; those found inside a directory are not. */
+/* A symlink that is named is followed inside the root; those found inside a directory are not. What the ignore rules hide is
+   not there, by whatever link it is reached. *hidden or an item is the result. */
 static int take_path(struct selection *selection, const char *path, const char *written, bool from_pattern,
-		     struct err *err)
+		     bool *hidden, struct err *err)
 {
 	struct stat st;
 	scope_fd int fd = root_open(&selection->source->root, path, O_PATH, 0, err);
@@ -71,7 +77,12 @@ static int take_path(struct selection *selection, const char *path, const char *
 	if (fstat(fd, &st) < 0)
 		return err_errno(err, "stat %s", path);
 	const char *real = path_beneath(selection->arena, &selection->source->root, fd);
-	add_item(selection, real ? real : path, written, &st, from_pattern);
+	if (!real)
+		return err_set(err, ERR_INPUT, "/%s is not beneath %s", path, source_name(selection));
+	*hidden = is_wholly_hidden(selection, path, S_ISDIR(st.st_mode)) ||
+		  is_wholly_hidden(selection, real, S_ISDIR(st.st_mode));
+	if (!*hidden)
+		add_item(selection, real, written, &st, from_pattern);
 	return 0;
 }
 
@@ -94,7 +105,7 @@ static const char *nearest_name(struct selection *selection, const char *path)
 
 static int not_found(struct selection *selection, const char *path, bool hidden, struct err *err)
 {
-	const char *where = selection->source->name ? selection->source->name : "the build context";
+	const char *where = source_name(selection);
 	if (hidden)
 		return err_set(err, ERR_NOT_FOUND, "\"/%s\": not found in %s: .dockerignore excludes it", path, where);
 	const char *nearest = nearest_name(selection, path);
@@ -108,19 +119,17 @@ static int select_literal(struct selection *selection, const char *written, stru
 	const char *path = path_clean(selection->arena, written);
 	struct stat st;
 	struct err failed;
-	if (root_stat(&selection->source->root, path, &st, &failed) < 0) {
-		if (err_is_errno(&failed, ENOENT) || err_is_errno(&failed, ENOTDIR))
-			return not_found(selection, path, false, err);
+	bool hidden;
+	if (take_path(selection, path, written, false, &hidden, &failed) == 0)
+		return hidden ? not_found(selection, path, true, err) : 0;
+	if (!err_is_errno(&failed, ENOENT) && !err_is_errno(&failed, ENOTDIR)) {
 		*err = failed;
 		return -1;
 	}
-	if (is_wholly_hidden(selection, path, S_ISDIR(st.st_mode)))
-		return not_found(selection, path, true, err);
-	if (take_path(selection, path, written, false, &failed) < 0) {
-		*err = failed;
-		return err_is_errno(err, ENOENT) ? err_wrap(err, "follow the link /%s", path) : -1;
-	}
-	return 0;
+	if (root_stat(&selection->source->root, path, &st, NULL) == 0 && S_ISLNK(st.st_mode))
+		return err_set(err, ERR_NOT_FOUND, "\"/%s\": is a link to what is not in %s", path,
+			       source_name(selection));
+	return not_found(selection, path, false, err);
 }
 
 /* ---- patterns: Go's filepath.Match, component by component, in bytewise order ---- */
@@ -144,44 +153,51 @@ static int list_dir(struct selection *selection, const char *path, struct strvec
 	return 0;
 }
 
-static int glob(struct selection *selection, const char *dir, const char *written_dir, const char *rest,
-		struct err *err);
+/* Where a pattern has got to: path is looked up, written is what the item is called (they differ by a pivot), rest is still
+   to be matched. */
+struct glob {
+	const char *path, *written, *rest;
+	bool is_matched; /* a pattern has matched: from there on links are not followed, as Go's filepath.Walk does not */
+};
 
-static int glob_child(struct selection *selection, const char *path, const char *written, const char *rest,
-		      struct err *err)
+static int glob(struct selection *selection, const struct glob *at, struct err *err);
+
+static int glob_child(struct selection *selection, const struct glob *child, struct err *err)
 {
 	struct stat st;
-	if (root_stat(&selection->source->root, path, &st, NULL) < 0)
+	bool hidden;
+	if (root_stat(&selection->source->root, child->path, &st, NULL) < 0)
 		return 0;
-	if (rest)
-		return glob(selection, path, written, rest, err);
-	if (is_wholly_hidden(selection, path, S_ISDIR(st.st_mode)))
-		return 0;
+	if (child->rest)
+		return child->is_matched && !S_ISDIR(st.st_mode) ? 0 : glob(selection, child, err);
 	struct err dangling;
-	if (take_path(selection, path, written, true, &dangling) < 0)
+	if (take_path(selection, child->path, child->written, true, &hidden, &dangling) < 0)
 		return err_is_errno(&dangling, ENOENT) ? 0 : (*err = dangling, -1);
 	return 0;
 }
 
-static int glob(struct selection *selection, const char *dir, const char *written_dir, const char *rest,
-		struct err *err)
+static int glob(struct selection *selection, const struct glob *at, struct err *err)
 {
 	struct arena *arena = selection->arena;
-	size_t len = strcspn(rest, "/");
-	char *component = arena_strndup(arena, rest, len);
-	const char *next = rest[len] ? rest + len + 1 : NULL;
-	if (!path_is_pattern(component))
-		return glob_child(selection, path_join(arena, dir, component), path_join(arena, written_dir, component),
-				  next, err);
+	size_t len = strcspn(at->rest, "/");
+	char *component = arena_strndup(arena, at->rest, len);
+	struct glob child = { .rest = at->rest[len] ? at->rest + len + 1 : NULL, .is_matched = at->is_matched };
+	if (!path_is_pattern(component)) {
+		child.path = path_join(arena, at->path, component);
+		child.written = path_join(arena, at->written, component);
+		return glob_child(selection, &child, err);
+	}
+	child.is_matched = true;
 	scope_strvec struct strvec names = { 0 };
-	if (list_dir(selection, dir, &names) < 0)
+	if (list_dir(selection, at->path, &names) < 0)
 		return 0;
 	for (size_t i = 0; i < names.count; i++) {
 		int matches = path_match(component, names.items[i], err);
 		if (matches < 0)
 			return -1;
-		if (matches && glob_child(selection, path_join(arena, dir, names.items[i]),
-					  path_join(arena, written_dir, names.items[i]), next, err) < 0)
+		child.path = path_join(arena, at->path, names.items[i]);
+		child.written = path_join(arena, at->written, names.items[i]);
+		if (matches && glob_child(selection, &child, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -192,10 +208,13 @@ static int select_pattern(struct selection *selection, const char *written, stru
 {
 	struct arena *arena = selection->arena;
 	const char *pivot = selection->spec->parents ? strstr(written, "/./") : NULL;
-	if (!pivot)
-		return glob(selection, "", "", path_clean(arena, written), err);
-	const char *before = path_clean(arena, arena_strndup(arena, written, (size_t)(pivot - written)));
-	return glob(selection, before, arena_printf(arena, "%s/.", before), path_clean(arena, pivot + 3), err);
+	struct glob top = { .path = "", .written = "", .rest = path_clean(arena, written) };
+	if (pivot) {
+		top.path = path_clean(arena, arena_strndup(arena, written, (size_t)(pivot - written)));
+		top.written = arena_printf(arena, "%s/.", top.path);
+		top.rest = path_clean(arena, pivot + 3);
+	}
+	return glob(selection, &top, err);
 }
 
 /* ---- --parents with "**": moby's pattern language over the whole tree ---- */

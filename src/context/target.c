@@ -34,6 +34,16 @@ static int make_dirs(const struct target_spec *target, const char *path, struct 
 			      (void *)(uintptr_t)target->options, err);
 }
 
+int copy_make_dir(struct arena *arena, const struct root *dest, const char *path, const struct copy_options *options,
+		  const char **real, struct err *err)
+{
+	scope_fd int fd = root_make_dirs(dest, path, 0755, own_new_dir, (void *)(uintptr_t)options, err);
+	if (fd < 0)
+		return -1;
+	*real = path_beneath(arena, dest, fd);
+	return *real ? 0 : err_set(err, ERR_INPUT, "/%s is not beneath the root", path);
+}
+
 /* Type of what is at path, links followed; 0 if nothing is. */
 static mode_t type_at(const struct root *root, const char *path)
 {
@@ -118,10 +128,7 @@ static int follow_leaf(const struct target_spec *target, struct arena *arena, co
 		char text[4096];
 		const char *base = path_base(path);
 		const char *dir = base == path ? "" : arena_strndup(arena, path, (size_t)(base - path) - 1);
-		scope_fd int made = make_dirs(target, dir, err);
-		if (made < 0)
-			return -1;
-		scope_fd int parent = root_open(target->root, dir, O_PATH | O_DIRECTORY, 0, err);
+		scope_fd int parent = make_dirs(target, dir, err);
 		if (parent < 0)
 			return -1;
 		ssize_t len = readlinkat(parent, base, text, sizeof(text) - 1);
@@ -154,15 +161,19 @@ int target_open_file(const struct target_spec *target, const struct source *sour
 	return follow_leaf(target, arena, path, leaf, err);
 }
 
-int target_clear(int dir_fd, const char *name, const char *what, struct err *err)
+int target_clear(const struct root *root, int dir_fd, const char *name, struct err *err)
 {
+	scope_arena struct arena arena = { 0 };
 	struct stat st;
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : err_errno(err, "stat the destination of %s", what);
-	if (S_ISDIR(st.st_mode))
-		return err_set(err, ERR_INPUT, "cannot replace to directory %s with file", name);
+		return errno == ENOENT ? 0 : err_errno(err, "stat %s", name);
+	if (S_ISDIR(st.st_mode)) {
+		const char *dir = path_beneath(&arena, root, dir_fd);
+		return err_set(err, ERR_INPUT, "cannot replace to directory /%s with file",
+			       path_join(&arena, dir ? dir : "", name));
+	}
 	if (unlinkat(dir_fd, name, 0) < 0)
-		return err_errno(err, "replace the destination of %s", what);
+		return err_errno(err, "replace %s", name);
 	return 0;
 }
 

@@ -18,8 +18,8 @@ int target_open_dir(const struct target_spec *target, const struct source *sourc
 /* The directory (O_PATH) and the name in it that a file item becomes; links at the destination are followed. */
 int target_open_file(const struct target_spec *target, const struct source *source, const struct copy_item *item,
 		     struct arena *arena, const char **leaf, struct err *err) MUST_CHECK;
-/* Removes what is in the way of a file. A directory there is an error. */
-int target_clear(int dir_fd, const char *name, const char *what, struct err *err) MUST_CHECK;
+/* Removes what is in the way of a file in a directory beneath root. A directory there is an error. */
+int target_clear(const struct root *root, int dir_fd, const char *name, struct err *err) MUST_CHECK;
 /* A new file of st's mode, owner and mtime. */
 int target_write(int dir_fd, const char *name, const void *bytes, size_t len, const struct stat *st,
 		 struct err *err) MUST_CHECK;

@@ -17,11 +17,12 @@
  * A Dockerfile and a context become an image. Runs inside the coordinator (sandbox_enter): one thread, one poll loop, and
  * child processes ("jobs") for everything that takes time:
  *
- *	plan (plan.c)	which stages, what each is based on and copies from
- *	stage (stage.c)	one stage's state: configuration, variables, stack of layers; metadata.c changes it
- *	key (key.c)	what a step's result depends on: the cache key, and the text for --explain
+ *	plan.c		which stages, what each is based on and copies from
+ *	stage.c		one stage's state: configuration, variables, stack of layers; metadata.c changes it
+ *	key.c		what a step's result depends on: the cache key; explain.c tells what of it changed
  *	step_*.c	one file per kind of step that makes a layer
- *	schedule.c	the loop: advances stages, starts jobs, reads their output, collects layers
+ *	layers.c	layers found and made: diffs, publishing, the step cache
+ *	schedule.c	the loop: advances stages, starts jobs, collects what they made; output.c reads what they print
  *	export.c	-o
  *
  * A layer joins its stage's stack as soon as its tree is there; its diff runs beside the next step.
@@ -33,6 +34,7 @@ enum build_event_type {
 	BUILD_STEP_CACHED,
 	BUILD_STEP_DONE,
 	BUILD_STEP_FAILED, /* text: the error */
+	BUILD_STEP_CANCELED, /* another one failed */
 	BUILD_STEP_EXPLAINED, /* text: why the cache had nothing */
 	BUILD_WARNING
 };

@@ -20,9 +20,9 @@
 
 /* ---- stat cache (statcache.c): unchanged files are not read again ---- */
 
-/* Remembers path -> (dev, ino, size, mtime ns, ctime ns, mode) -> sha256 of the content for one context directory. A record counts only
-   if all fields agree and the file was at rest (ctime older than the cache's own write by > 2 s granularity), so that a
-   change within one tick is never missed. A damaged file is an empty cache. */
+/* Remembers path -> (dev, ino, size, mtime ns, ctime ns, mode) -> digest of contents and xattrs, for one context directory. A
+   record counts only if all fields agree, and is made only of a file that was at rest when it was read (its ctime older than
+   its file system's clock can blur), so that a change within one tick is never missed. A damaged file is an empty cache. */
 struct stat_cache;
 struct stat_cache *stat_cache_open(int dir_fd, const char *name); /* never fails */
 /* Writes it back (appears whole) if something changed; errors are only logged. Frees. */
@@ -101,9 +101,14 @@ struct copy_options {
    dockerfile.md 1.7 and traps 49-58. */
 int copy_run(const struct source *source, const struct copy_plan *plan, const struct root *dest,
 	     const struct copy_options *options, struct err *err) MUST_CHECK;
-/* Writes bytes as a file (a heredoc): mode 0644 unless chmod, mtime min(now, clamp). */
-int copy_write_file(const struct root *dest, const char *path, const void *bytes, size_t len,
+/* Writes bytes as a file called name (a heredoc) to plan_dest, by the same rules: mode 0644 unless chmod, owner root unless
+   set, mtime min(now, clamp). */
+int copy_write_file(const struct root *dest, const char *plan_dest, const char *name, const void *bytes, size_t len,
 		    const struct copy_options *options, struct err *err) MUST_CHECK;
+/* The directory that an archive is unpacked in: what is missing of path is made 0755 with the owner of options. *real (in the
+   arena) is where it is, without links. */
+int copy_make_dir(struct arena *arena, const struct root *dest, const char *path, const struct copy_options *options,
+		  const char **real, struct err *err) MUST_CHECK;
 /* The mode that --chmod gives to mode (of a directory or not). */
 int chmod_apply(const char *chmod, mode_t mode, bool is_dir, mode_t *out, struct err *err) MUST_CHECK;
 
