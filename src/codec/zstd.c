@@ -168,7 +168,7 @@ static void set_parameter(ZSTD_CCtx *context, ZSTD_cParameter parameter, int val
 		abort();
 }
 
-struct writer *writer_zstd(struct writer *below, unsigned threads)
+static struct zstd_writer *new_writer(struct writer *below, int level)
 {
 	struct zstd_writer *writer = stream_alloc(sizeof(*writer));
 
@@ -179,10 +179,28 @@ struct writer *writer_zstd(struct writer *below, unsigned threads)
 	writer->context = ZSTD_createCCtx();
 	if (!writer->context)
 		abort();
-	set_parameter(writer->context, ZSTD_c_compressionLevel, LEVEL);
+	set_parameter(writer->context, ZSTD_c_compressionLevel, level);
+	return writer;
+}
+
+struct writer *writer_zstd(struct writer *below, unsigned threads)
+{
+	struct zstd_writer *writer = new_writer(below, LEVEL);
+
 	set_parameter(writer->context, ZSTD_c_checksumFlag, 0);
 	set_parameter(writer->context, ZSTD_c_contentSizeFlag, 0);
 	/* Zero workers would be another algorithm with other bytes. */
 	set_parameter(writer->context, ZSTD_c_nbWorkers, (int)compress_threads(threads));
+	return &writer->base;
+}
+
+struct writer *writer_zstd_private(struct writer *below)
+{
+	struct zstd_writer *writer = new_writer(below, 1);
+
+	/* Small tables: most of what comes here is a few KiB, and clearing large ones costs more than compressing it. */
+	set_parameter(writer->context, ZSTD_c_windowLog, 17);
+	set_parameter(writer->context, ZSTD_c_hashLog, 13);
+	set_parameter(writer->context, ZSTD_c_checksumFlag, 1);
 	return &writer->base;
 }

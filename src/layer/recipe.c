@@ -35,7 +35,7 @@ enum { HEADER_MAX = (1 << 20) + 4 * TAR_BLOCK };
 
 int recipe_begin(struct recipe_writer *recipe, struct writer *out, struct err *err)
 {
-	recipe->zstd = writer_zstd(writer_borrow(out), 1);
+	recipe->zstd = writer_zstd_private(writer_borrow(out));
 	return recipe->zstd->write(recipe->zstd, magic, sizeof(magic), err);
 }
 

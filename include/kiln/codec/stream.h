@@ -86,6 +86,8 @@ const char *gzip_compressor(void);
 /* zstd level 3, no checksum, no content size, always the multi-thread API (its bytes do not depend on the number): what
    `zstd -3 -T0 --no-check` makes of a pipe. Threads start with the first write. */
 struct writer *writer_zstd(struct writer *below, unsigned threads);
+/* zstd for what never leaves the store: fast to start, no thread, with a checksum; its bytes are nobody's business. */
+struct writer *writer_zstd_private(struct writer *below);
 const char *zstd_compressor(void);
 
 #endif
