@@ -66,7 +66,10 @@ static int make_layer(struct store *store, const char *path, const char *name, i
 
 	if (result == 0) {
 		scope_fd int tree = file_make_dir(work.fd, TREE, 0755, err);
-		result = tree < 0 ? -1 : fill_tree(tree, path, name, err);
+		if (tree < 0 || fchmod(tree, 0755) < 0)
+			result = tree < 0 ? -1 : err_errno(err, "set the mode of a tree");
+		if (result == 0)
+			result = fill_tree(tree, path, name, err);
 		if (result == 0)
 			result = write_recipe(&work, tree, clamp, stats, err);
 	}
@@ -88,7 +91,8 @@ int image_import(struct store *store, struct arena *arena, const char *path, str
 	bool has_epoch = epoch != INT64_MIN;
 	struct timespec created = { .tv_sec = has_epoch ? epoch : time(NULL) };
 	struct layer_stats stats = { 0 };
-	struct history entry = { .comment = arena_printf(arena, "Imported from %s", path) };
+	/* What docker writes for every local file: where it lay on this machine is nobody's business. */
+	struct history entry = { .comment = "Imported from -" };
 
 	if (make_layer(store, path, shown, has_epoch ? epoch : INT64_MAX, &stats, err) < 0)
 		return err_wrap(err, "import %s", shown);

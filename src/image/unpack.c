@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "kiln/base/text.h"
 #include "kiln/layer/apply.h"
@@ -28,8 +29,9 @@ static int apply(const struct unpack *job, struct reader *tar, struct unpacked *
 	struct err cause = { 0 };
 	scope_fd int tree = file_make_dir(job->dir_fd, job->tree, 0755, err);
 
-	if (tree < 0)
-		return -1;
+	/* The root of the image, unless the layer says otherwise; a umask is no reason to. */
+	if (tree < 0 || fchmod(tree, 0755) < 0)
+		return tree < 0 ? -1 : err_errno(err, "set the mode of %s", job->tree);
 	if (layer_apply(tar, tree, &options, job->name, &stats, &cause) < 0) {
 		out->failed_without_lowers = cause.kind == ERR_NOT_FOUND && job->lower_count == 0;
 		return err_status(err, cause.kind, cause.sys, "%s", cause.msg);
@@ -63,6 +65,21 @@ static int finish(const struct unpack *job, struct reader *tar, struct reader *b
 	return check_digest("uncompressed it has the digest", job->diff_id, &out->diff_id, err);
 }
 
+/* A tar that cannot be unpacked is most often one that was damaged on its way, and the digests say so better than the
+   parser does. */
+static void blame_damage(const struct unpack *job, struct reader *tar, struct reader *blob, const struct unpacked *out,
+			 struct err *err)
+{
+	bool has_diff_id = reader_drain(tar, NULL) == 0;
+	bool has_blob = reader_drain(blob, NULL) == 0;
+	struct err digest_err;
+
+	if ((has_blob && check_digest("its bytes have the digest", job->blob, &out->blob, &digest_err) < 0) ||
+	    (has_diff_id &&
+	     check_digest("uncompressed it has the digest", job->diff_id, &out->diff_id, &digest_err) < 0))
+		err_set(err, ERR_CORRUPT, "it is damaged: %s", digest_err.msg);
+}
+
 static int open_copy(const struct unpack *job, struct err *err)
 {
 	int fd = openat(job->dir_fd, job->copy, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -89,6 +106,8 @@ int unpack(const struct unpack *job, struct unpacked *out, struct err *err)
 		unpacked = apply(job, tar, &result, err);
 	if (unpacked == 0)
 		unpacked = finish(job, tar, bytes, &result, err);
+	else if (!result.failed_without_lowers)
+		blame_damage(job, tar, bytes, &result, err);
 	*out = result;
 	return unpacked < 0 ? err_wrap(err, "%s", job->name) : 0;
 }
