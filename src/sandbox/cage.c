@@ -35,7 +35,6 @@ static const struct {
 	{ "make a keyring", setup_keyring },
 	{ "hide the builder's memory", setup_undumpable },
 	{ "make a session", setup_session },
-	{ "lower the limits", setup_limits },
 	{ "set up the network", setup_network },
 	{ "set the host name", setup_hostname },
 	{ "mount the root file system", setup_root },

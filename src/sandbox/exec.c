@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #include "setup.h"
 
 /* Finding and becoming the command, as the user and in the root of the step. The words are docker's. */
+
+#define NOFILE_SOFT 1024
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -129,6 +132,20 @@ static int close_others(int channel, struct err *err)
 	return 0;
 }
 
+/* Only ever lowered. Old package managers close every file up to the soft limit, one by one. As late as this, since a
+   builder may have more files open. */
+static int limit_files(struct err *err)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return err_errno(err, "getrlimit");
+	if (files.rlim_cur <= NOFILE_SOFT)
+		return 0;
+	files.rlim_cur = NOFILE_SOFT;
+	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? err_errno(err, "setrlimit") : 0;
+}
+
 int setup_exec(struct setup *setup, struct err *err)
 {
 	const struct cage *cage = setup->cage;
@@ -138,7 +155,7 @@ int setup_exec(struct setup *setup, struct err *err)
 	list_env(cage, &env);
 	if ((strchr(cage->argv[0], '/') ? find_by_path(setup, cage->argv[0], &path, err)
 					: find_by_name(setup, cage->argv[0], &path, err)) < 0 ||
-	    close_others(setup->channel, err) < 0)
+	    close_others(setup->channel, err) < 0 || limit_files(err) < 0)
 		return -1;
 	execve(strbuf_str(&path), (char *const *)(uintptr_t)cage->argv, strvec_argv(&env));
 	return fail_to_exec("exec %s: %s", strbuf_str(&path), errno, err);

@@ -30,7 +30,6 @@
 
 #define OOM_SCORE_MORE 200
 #define OOM_SCORE_MAX  1000
-#define NOFILE_SOFT    1024
 
 /* When memory ends, the step dies before the builder. More is always allowed; where the file is not ours, never mind. */
 int setup_oom_score(struct setup *setup, struct err *err)
@@ -64,11 +63,15 @@ int setup_keyring(struct setup *setup, struct err *err)
 }
 
 /* This process still has the builder's memory. Nothing else runs in its namespace before exec, so this is a second
-   line: nobody may look into it (CVE-2021-3602, CVE-2016-9962). */
+   line: nobody may look into it (CVE-2021-3602, CVE-2016-9962). Nor does a command ever leave a core in the image. */
 int setup_undumpable(struct setup *setup, struct err *err)
 {
+	const struct rlimit no_core = { 0, 0 };
+
 	(void)setup;
-	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? err_errno(err, "prctl") : 0;
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
+		return err_errno(err, "forbid cores");
+	return 0;
 }
 
 int setup_session(struct setup *setup, struct err *err)
@@ -78,21 +81,6 @@ int setup_session(struct setup *setup, struct err *err)
 	/* kiln ignores it, programs expect it. */
 	signal(SIGPIPE, SIG_DFL);
 	return setsid() < 0 ? err_errno(err, "setsid") : 0;
-}
-
-/* Only ever lowered. Old package managers close every file up to the soft limit. */
-int setup_limits(struct setup *setup, struct err *err)
-{
-	const struct rlimit no_core = { 0, 0 };
-	struct rlimit files;
-
-	(void)setup;
-	if (setrlimit(RLIMIT_CORE, &no_core) < 0 || getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return err_errno(err, "setrlimit");
-	if (files.rlim_cur <= NOFILE_SOFT)
-		return 0;
-	files.rlim_cur = NOFILE_SOFT;
-	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? err_errno(err, "setrlimit") : 0;
 }
 
 /* Podman's filter forbids the call: then the step keeps the name that the container has. */

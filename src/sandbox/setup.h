@@ -37,7 +37,7 @@ void setup_release(struct setup *setup);
 typedef int setup_step(struct setup *setup, struct err *err);
 
 /* self.c: the process itself */
-setup_step setup_oom_score, setup_keyring, setup_undumpable, setup_session, setup_limits, setup_hostname, setup_network;
+setup_step setup_oom_score, setup_keyring, setup_undumpable, setup_session, setup_hostname, setup_network;
 setup_step setup_bounding, setup_no_new_privs, setup_seccomp, setup_user, setup_check;
 
 /* rootfs.c: the root and what is mounted in it */

@@ -3,7 +3,8 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -16,8 +17,8 @@ static void a_step_is_root_with_its_environment_only(void **state)
 
 	assert_int_equal(run_step(&step, argv), 0);
 	assert_output(&step, "PATH=/bin\nLANG=C\nHOME=/root\n");
-	run_script(&step, "id; pwd; hostname; umask");
-	assert_output(&step, "uid=0 gid=0 groups=0\n/\nkiln\n0022\n");
+	run_script(&step, "id; pwd; umask; cat /etc/hostname");
+	assert_output(&step, "uid=0 gid=0 groups=0\n/\n0022\nkiln\n");
 	step_end(&step);
 }
 
@@ -388,6 +389,49 @@ static void the_three_may_be_given_in_any_order(void **state)
 	step_end(&step);
 }
 
+static void a_terminal_becomes_the_controlling_one(void **state)
+{
+	const char *const argv[] = { "sh", "-c", "echo to-the-terminal > /dev/tty; test -t 0 && echo stdin", NULL };
+	struct step step = step_in(state);
+	scope_fd int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	char text[256] = "";
+
+	if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0) {
+		print_message("# no terminal can be made here\n");
+		return;
+	}
+	scope_fd int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(slave >= 0);
+	step.cage.argv = argv;
+	step.cage.tty = true;
+	step.cage.stdin_fd = step.cage.stdout_fd = step.cage.stderr_fd = slave;
+	assert_ok(cage_run(&step.cage, &step.status, &step.err), step.err);
+	assert_int_equal(step.status, 0);
+	assert_true(read(master, text, sizeof(text) - 1) > 0);
+	assert_string_equal(text, "to-the-terminal\r\nstdin\r\n");
+	step_end(&step);
+}
+
+static void a_builder_with_many_open_files_is_no_obstacle(void **state)
+{
+	struct step step = step_in(state);
+	struct rlimit before, limit;
+	int count = 0, fds[1500];
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	while (count < 1500 && (fds[count] = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)) >= 0)
+		count++;
+	run_script(&step, "ulimit -Sn");
+	assert_true(strtol(step.output, NULL, 10) <= 1024);
+	while (count > 0)
+		close(fds[--count]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	step_end(&step);
+}
+
 /* ---- after it ---- */
 
 static int count_files(void)
@@ -434,8 +478,10 @@ int main(void)
 		cage_test(a_user_can_open_its_output_by_name),
 		cage_test(a_file_of_the_caller_keeps_its_owner),
 		cage_test(the_three_may_be_given_in_any_order),
+		cage_test(a_terminal_becomes_the_controlling_one),
+		cage_test(a_builder_with_many_open_files_is_no_obstacle),
 		cage_test(nothing_is_left_open_or_running),
 	};
 
-	return run_in_coordinator(tests, ARRAY_LEN(tests));
+	return run_in_coordinator(tests, ARRAY_LEN(tests), 0);
 }

@@ -86,10 +86,13 @@ static void names_are_given_and_cannot_be_changed(void **state)
 
 	step.cage.hostname = "buildkitsandbox";
 	step.cage.extra_hosts = extra;
-	run_script(&step,
-		   "hostname; cat /etc/hostname; head -1 /etc/hosts; grep 10.0.0.1 /etc/hosts; cat /etc/resolv.conf;"
-		   "echo x > /etc/hosts; echo x > /etc/resolv.conf; rm /etc/hostname");
-	assert_output(&step, "buildkitsandbox\nbuildkitsandbox\n127.0.0.1\tlocalhost buildkitsandbox\n10.0.0.1\tdb\n"
+	if (may_set_host_name()) {
+		run_script(&step, "hostname");
+		assert_output(&step, "buildkitsandbox\n");
+	}
+	run_script(&step, "cat /etc/hostname; head -1 /etc/hosts; grep 10.0.0.1 /etc/hosts; cat /etc/resolv.conf;"
+			  "echo x > /etc/hosts; echo x > /etc/resolv.conf; rm /etc/hostname");
+	assert_output(&step, "buildkitsandbox\n127.0.0.1\tlocalhost buildkitsandbox\n10.0.0.1\tdb\n"
 			     "nameserver 192.0.2.53\n"
 			     "sh: can't create /etc/hosts: Read-only file system\n"
 			     "sh: can't create /etc/resolv.conf: Read-only file system\n"
@@ -476,5 +479,5 @@ int main(void)
 		cage_test(an_overlay_may_be_detached_and_used_again),
 	};
 
-	return run_in_coordinator(tests, ARRAY_LEN(tests));
+	return run_in_coordinator(tests, ARRAY_LEN(tests), 0);
 }

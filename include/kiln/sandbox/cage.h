@@ -29,7 +29,7 @@ struct cage_mount {
 };
 
 struct cage {
-	int root_fd; /* the view's root */
+	int root_fd; /* the view's root: a detached mount, or a directory of the caller's own mount namespace */
 	bool root_is_mount;
 	const char *const *argv; /* argv[0] without '/' is searched in envp's PATH beneath the step's root */
 	const char *const *envp; /* exactly this; HOME is added from user.home if missing */
