@@ -197,6 +197,8 @@ int plan_build(struct build *build, struct err *err) MUST_CHECK;
 int plan_find_stage(struct build *build, const struct stage_run *from, const char *name, struct stage_run **out,
 		    struct err *err) MUST_CHECK;
 void plan_need(struct build *build, struct stage_run *stage);
+/* An image was not found: names the stage that may have been meant. Returns -1. */
+int plan_suggest_stage(struct build *build, const struct stage_run *from, const char *name, struct err *err);
 const char *build_arg(const struct build_spec *spec, const char *name);
 
 /* ---- stage state ---- */

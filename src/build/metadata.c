@@ -73,22 +73,38 @@ static void remember_arg(struct build *build, struct stage_run *stage, const cha
 	arg->value = value;
 }
 
-/* Each of several is added before the next is expanded. An overridden default is never expanded. */
+/* What --build-arg says, or the environment in its place: SOURCE_DATE_EPOCH counts as if it had been given. */
+static const char *given_arg(struct build *build, const char *key)
+{
+	const char *value = build_arg(build->spec, key);
+	if (!value && strcmp(key, "SOURCE_DATE_EPOCH") == 0 && build->epoch != BUILD_NO_EPOCH)
+		value = arena_printf(build->arena, "%lld", (long long)build->epoch);
+	return value;
+}
+
+/* An overridden default is never expanded: trap 28. *value NULL: it has none. */
+static int arg_value(struct build *build, struct stage_run *stage, const struct key_value *pair, const char **value,
+		     struct err *err)
+{
+	*value = given_arg(build, pair->key);
+	if (*value)
+		return 0;
+	if (!pair->value) {
+		*value = env_get(&build->global, pair->key);
+		return 0;
+	}
+	*value = stage_expand(build, stage, pair->value, err);
+	return *value ? 0 : -1;
+}
+
+/* Each of several is added before the next is expanded. */
 static int apply_arg(struct build *build, struct stage_run *stage, const struct instruction *in, struct strbuf *history,
 		     struct err *err)
 {
 	for (size_t i = 0; i < in->pair_count; i++) {
-		const char *key = in->pairs[i].key;
-		const char *value = build_arg(build->spec, key);
-		if (!value && in->pairs[i].value) {
-			value = stage_expand(build, stage, in->pairs[i].value, err);
-			if (!value)
-				return -1;
-		}
-		if (!value)
-			value = env_get(&build->global, key);
-		if (!value && strcmp(key, "SOURCE_DATE_EPOCH") == 0 && build->epoch != BUILD_NO_EPOCH)
-			value = arena_printf(build->arena, "%lld", (long long)build->epoch);
+		const char *key = in->pairs[i].key, *value;
+		if (arg_value(build, stage, &in->pairs[i], &value, err) < 0)
+			return -1;
 		if (value)
 			env_set(build->arena, &stage->env, key, value);
 		remember_arg(build, stage, key, value);

@@ -5,6 +5,8 @@
 
 /* Which stages there are, what each stands on, and which of them the target needs. */
 
+static const int64_t EPOCH_MAX = INT64_C(1) << 35; /* what a tar header holds in its octal digits: the year 3058 */
+
 const char *build_arg(const struct build_spec *spec, const char *name)
 {
 	for (size_t i = spec->build_arg_count; i > 0; i--)
@@ -107,6 +109,22 @@ int plan_find_stage(struct build *build, const struct stage_run *from, const cha
 	return 0;
 }
 
+static const char *nearest_stage(struct build *build, const char *name, size_t before)
+{
+	const char **names = arena_array(build->arena, const char *, build->stage_count);
+	size_t count = 0;
+	for (size_t i = 0; i < before; i++)
+		if (build->stages[i].stage->name)
+			names[count++] = build->stages[i].stage->name;
+	return text_nearest(name, names, count);
+}
+
+int plan_suggest_stage(struct build *build, const struct stage_run *from, const char *name, struct err *err)
+{
+	const char *nearest = err->kind == ERR_NOT_FOUND ? nearest_stage(build, name, from->index) : NULL;
+	return nearest ? err_wrap(err, "%s is no stage (did you mean %s?)", name, nearest) : -1;
+}
+
 static int resolve_platform(struct build *build, struct stage_run *stage, const struct expander *expander,
 			    struct err *err)
 {
@@ -175,12 +193,7 @@ static int choose_target(struct build *build, struct err *err)
 	build->target = stage_by_name(build, name, build->stage_count);
 	if (build->target)
 		return 0;
-	const char **names = arena_array(build->arena, const char *, build->stage_count);
-	size_t count = 0;
-	for (size_t i = 0; i < build->stage_count; i++)
-		if (build->stages[i].stage->name)
-			names[count++] = build->stages[i].stage->name;
-	const char *nearest = text_nearest(name, names, count);
+	const char *nearest = nearest_stage(build, name, build->stage_count);
 	return err_set(err, ERR_USAGE, "target stage \"%s\" could not be found%s%s%s", name,
 		       nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
 }
@@ -193,19 +206,17 @@ static unsigned count_steps(const struct stage *stage)
 	return steps;
 }
 
-/* An integer of seconds since 1970, from --build-arg, the environment or a global ARG's default, in this order. */
+/* An integer of seconds since 1970, from --build-arg, the environment or a global ARG's default, in this order; an empty
+   --build-arg takes back what the others say. */
 static int find_epoch(struct build *build, struct err *err)
 {
-	build->epoch = build->spec->epoch;
 	const char *text = build_arg(build->spec, "SOURCE_DATE_EPOCH");
+	build->epoch = text ? BUILD_NO_EPOCH : build->spec->epoch;
 	if (!text && build->epoch == BUILD_NO_EPOCH)
 		text = env_get(&build->global, "SOURCE_DATE_EPOCH");
-	if (text && *text) {
-		if (parse_int64(&build->epoch, text, NULL) < 0 || build->epoch < 0 || build->epoch > (int64_t)1 << 35)
-			return err_set(err, ERR_USAGE, "invalid SOURCE_DATE_EPOCH: %s", text);
-	} else if (text) {
-		build->epoch = BUILD_NO_EPOCH;
-	}
+	if (text && *text &&
+	    (parse_int64(&build->epoch, text, NULL) < 0 || build->epoch < 0 || build->epoch > EPOCH_MAX))
+		return err_set(err, ERR_INPUT, "invalid SOURCE_DATE_EPOCH: %s", text);
 	build->clamp = build->epoch == BUILD_NO_EPOCH ? INT64_MAX : build->epoch;
 	return 0;
 }

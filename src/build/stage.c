@@ -146,7 +146,7 @@ static int begin_from_image(struct build *build, struct stage_run *stage, struct
 {
 	struct image image;
 	if (image_from(build->store, build->arena, stage->base_name, &stage->platform, &image, err) < 0)
-		return -1;
+		return plan_suggest_stage(build, stage, stage->base_name, err);
 	if (platform_match(&stage->platform, &image.config.platform) == 0)
 		build_warn(build, stage->stage->from->first_line, "base image %s is %s, wanted %s", stage->base_name,
 			   platform_text(build->arena, &image.config.platform),

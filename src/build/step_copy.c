@@ -328,7 +328,7 @@ static int take_from_image(struct build *build, struct step *step, const char *n
 	struct digest chain;
 	step->from_image = arena_new(build->arena, struct image);
 	if (image_from(build->store, build->arena, name, &build->platform, step->from_image, err) < 0)
-		return -1;
+		return plan_suggest_stage(build, step->stage, name, err);
 	chain_id(step->from_image->diff_ids, step->from_image->diff_id_count, &chain);
 	inputs_add(build->arena, &step->inputs, "from", digest_str(build->arena, &chain));
 	return 0;

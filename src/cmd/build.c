@@ -13,7 +13,7 @@
 enum { DOCKERFILE_MAX = 1 << 20 };
 
 struct build_options {
-	const char *file, *target, *network, *progress, *iidfile, *squash;
+	const char *file, *target, *network, *progress, *iidfile;
 	struct strings tags, build_args, labels, outputs;
 	bool no_cache, quiet, explain;
 	/* filled in by prepare */
@@ -182,13 +182,33 @@ static int read_default_dockerfile(struct build_options *o, struct arena *arena,
 		       context);
 }
 
+static int refuse_remote_context(const char *context, struct err *err)
+{
+	static const char *const remote[] = { "http://", "https://", "git://", "ssh://", "git@", "github.com/" };
+	if (strcmp(context, "-") == 0)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "a context on standard input is not in this version of kiln; give a directory, and the "
+			       "Dockerfile with -f -");
+	for (size_t i = 0; i < ARRAY_LEN(remote); i++)
+		if (text_starts(context, remote[i]))
+			return err_set(
+				err, ERR_UNSUPPORTED,
+				"the context %s is remote, which is not in this version of kiln; fetch it and give "
+				"its directory",
+				context);
+	return 0;
+}
+
 static int check_context(const char *path, struct err *err)
 {
 	struct stat st;
-	if (fstatat(AT_FDCWD, path, &st, 0) < 0)
-		return errno == ENOENT
-			       ? err_set(err, ERR_NOT_FOUND, "unable to prepare context: path \"%s\" not found", path)
-			       : err_errno(err, "unable to prepare context: %s", path);
+	if (fstatat(AT_FDCWD, path, &st, 0) < 0) {
+		if (errno != ENOENT)
+			return err_errno(err, "unable to prepare context: %s", path);
+		if (refuse_remote_context(path, err) < 0)
+			return -1;
+		return err_set(err, ERR_NOT_FOUND, "unable to prepare context: path \"%s\" not found", path);
+	}
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ERR_INPUT, "unable to prepare context: %s is not a directory", path);
 	return 0;
@@ -197,10 +217,6 @@ static int check_context(const char *path, struct err *err)
 static int read_inputs(struct invocation *invocation, struct build_options *o, struct err *err)
 {
 	const char *context = invocation->args[0];
-	if (strcmp(context, "-") == 0)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "a context on standard input is not in this version of kiln; give a directory, and the "
-			       "Dockerfile with -f -");
 	if (check_context(context, err) < 0)
 		return -1;
 	o->spec.context = absolute(invocation->arena, context);

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -16,8 +18,15 @@
 
 enum { CHUNK = 256 << 10 };
 
+struct first_name { /* of a file with several names */
+	dev_t dev;
+	ino_t ino;
+	int64_t number;
+};
+
 struct hashing {
 	const struct source *source;
+	void *links; /* tsearch tree of struct first_name */
 	struct hasher *total;
 	struct hasher *file;
 	char *chunk;
@@ -108,6 +117,32 @@ static int hash_link(struct hashing *hashing, const struct walk_entry *entry, st
 	return 0;
 }
 
+static int compare_files(const void *a, const void *b)
+{
+	const struct first_name *x = a, *y = b;
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+/* Names of one file stay names of one file in the copy, so which are is part of what is taken. */
+static void hash_hard_link(struct hashing *hashing, const struct stat *st)
+{
+	if (st->st_nlink < 2)
+		return;
+	struct first_name *own = malloc(sizeof(*own));
+	if (!own)
+		abort();
+	*own = (struct first_name){ st->st_dev, st->st_ino, hashing->count };
+	struct first_name **found = tsearch(own, &hashing->links, compare_files);
+	if (!found)
+		abort();
+	if (*found == own)
+		return;
+	hasher_int(hashing->total, (*found)->number);
+	free(own);
+}
+
 static void list_entry(struct hashing *hashing, const struct walk_entry *entry, const struct digest *digest)
 {
 	char hex[DIGEST_HEX + 1] = "-";
@@ -135,6 +170,7 @@ static int hash_entry(void *arg, const struct walk_entry *entry, struct err *err
 		struct digest digest;
 		if (digest_file(hashing, entry, &digest, err) < 0)
 			return -1;
+		hash_hard_link(hashing, st);
 		hashing->bytes += st->st_size;
 		hasher_field(hashing->total, digest.bytes, sizeof(digest.bytes));
 		list_entry(hashing, entry, &digest);
@@ -150,6 +186,21 @@ static int hash_entry(void *arg, const struct walk_entry *entry, struct err *err
 	return 0;
 }
 
+static int hash_items(struct hashing *hashing, const struct copy_plan *plan, struct err *err)
+{
+	struct walker walker = { hashing->source, plan, hash_entry, NULL, hashing };
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct copy_item *item = &plan->items[i];
+		/* A directory's own name is dropped by the copy, so it does not count either, but with --parents. */
+		bool name_counts = plan->parents || !S_ISDIR(item->st.st_mode);
+		hasher_text(hashing->total, name_counts ? item->base : NULL);
+		hasher_text(hashing->total, item->below);
+		if (walk_item(&walker, item, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int run(struct hashing *hashing, const struct copy_plan *plan, struct digest *digest, struct err *err)
 {
 	scope_hasher struct hasher *total = hasher_new();
@@ -160,18 +211,11 @@ static int run(struct hashing *hashing, const struct copy_plan *plan, struct dig
 	hashing->total = total;
 	hashing->file = file;
 	hashing->chunk = chunk;
-	struct walker walker = { hashing->source, plan, hash_entry, NULL, hashing };
-	for (size_t i = 0; i < plan->count; i++) {
-		const struct copy_item *item = &plan->items[i];
-		/* A directory's own name is dropped by the copy, so it does not count either, but with --parents. */
-		bool name_counts = plan->parents || !S_ISDIR(item->st.st_mode);
-		hasher_text(total, name_counts ? item->base : NULL);
-		hasher_text(total, item->below);
-		if (walk_item(&walker, item, err) < 0)
-			return -1;
-	}
-	hasher_final(total, digest);
-	return 0;
+	int result = hash_items(hashing, plan, err);
+	tdestroy(hashing->links, free);
+	if (result == 0)
+		hasher_final(total, digest);
+	return result;
 }
 
 int copy_digest(const struct source *source, const struct copy_plan *plan, struct digest *digest, int64_t *count,

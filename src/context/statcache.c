@@ -18,7 +18,7 @@
  * keeps nanoseconds, two seconds where it does not (NFS, FAT). git calls such entries racy.
  */
 static const char magic[8] = "kilnst2\n";
-enum { CACHE_FILE_MAX = 256 << 20, ENTRIES_MAX = 2000000, PATH_BYTES_MAX = 65535 };
+enum { CACHE_FILE_MAX = 256 << 20, ENTRIES_MAX = 2000000, PATH_BYTES_MAX = 65535, UNUSED_MIN = 10000 };
 
 struct record {
 	uint64_t dev, ino;
@@ -30,6 +30,7 @@ struct record {
 struct entry {
 	struct record record;
 	const char *path; /* not terminated; in the arena or the file's text */
+	bool is_used;     /* by this build */
 };
 
 struct stat_cache {
@@ -88,16 +89,17 @@ static void grow(struct stat_cache *cache)
 		*find_slot(cache, cache->entries[i].path, cache->entries[i].record.path_len) = (uint32_t)i + 1;
 }
 
-static void add_entry(struct stat_cache *cache, const struct record *record, const char *path)
+static struct entry *add_entry(struct stat_cache *cache, const struct record *record, const char *path)
 {
 	grow(cache);
 	uint32_t *slot = find_slot(cache, path, record->path_len);
 	if (*slot) {
 		cache->entries[*slot - 1].record = *record;
-		return;
+		return &cache->entries[*slot - 1];
 	}
-	cache->entries[cache->count] = (struct entry){ *record, path };
+	cache->entries[cache->count] = (struct entry){ .record = *record, .path = path };
 	*slot = (uint32_t)++cache->count;
+	return &cache->entries[cache->count - 1];
 }
 
 /* A file that is cut or garbled gives what was read up to there: stamps decide whether an entry counts. */
@@ -128,11 +130,24 @@ struct stat_cache *stat_cache_open(int dir_fd, const char *name)
 	return cache;
 }
 
+/* Another Dockerfile on the same context uses other files, so what this build did not use is kept, until it is the larger
+   part: then it is mostly of files that are gone. */
+static bool keeps_unused(const struct stat_cache *cache)
+{
+	size_t used = 0;
+	for (size_t i = 0; i < cache->count; i++)
+		used += cache->entries[i].is_used;
+	return cache->count - used <= used + UNUSED_MIN;
+}
+
 static int save(const struct stat_cache *cache, struct err *err)
 {
+	bool all = keeps_unused(cache);
 	scope_strbuf struct strbuf text = { 0 };
 	strbuf_add(&text, magic, sizeof(magic));
 	for (size_t i = 0; i < cache->count && i < ENTRIES_MAX; i++) {
+		if (!all && !cache->entries[i].is_used)
+			continue;
 		strbuf_add(&text, &cache->entries[i].record, sizeof(struct record));
 		strbuf_add(&text, cache->entries[i].path, cache->entries[i].record.path_len);
 	}
@@ -186,12 +201,13 @@ bool stat_cache_get(struct stat_cache *cache, const char *path, const struct sta
 	uint32_t index = *find_slot(cache, path, len);
 	if (!index)
 		return false;
-	const struct record *have = &cache->entries[index - 1].record;
+	struct entry *have = &cache->entries[index - 1];
 	struct record want = make_record(st, len);
-	want.digest = have->digest;
-	if (memcmp(have, &want, sizeof(want)) != 0)
+	want.digest = have->record.digest;
+	if (memcmp(&have->record, &want, sizeof(want)) != 0)
 		return false;
-	*digest = have->digest;
+	*digest = have->record.digest;
+	have->is_used = true;
 	cache->hits++;
 	return true;
 }
@@ -211,6 +227,6 @@ void stat_cache_put(struct stat_cache *cache, const char *path, const struct sta
 		return;
 	struct record record = make_record(st, len);
 	record.digest = *digest;
-	add_entry(cache, &record, arena_memdup(&cache->arena, path, len));
+	add_entry(cache, &record, arena_memdup(&cache->arena, path, len))->is_used = true;
 	cache->changed = true;
 }
