@@ -36,6 +36,7 @@ struct walk {
 	int tree_fd;
 	int upper_fd;
 	size_t upper_count;
+	bool has_file_marks; /* upper has files that stand in for whiteouts or marks */
 	struct timespec newest;
 };
 
@@ -134,12 +135,22 @@ static int make_upper(struct walk *walk, struct err *err)
 	return 0;
 }
 
-/* A directory's time has changed in upper while it was filled. */
+static bool is_after(const struct signature *signature, int64_t clamp)
+{
+	return signature->mtime > clamp || (signature->mtime == clamp && signature->mtime_ns > 0);
+}
+
+/* A directory's time has changed in upper while it was filled. One that is only on the way to a change keeps a late time
+   in the tree, as the layers below have it, but not in this layer. */
 static int close_upper(struct walk *walk, struct err *err)
 {
 	const struct signature *self = &top(walk)->now.self;
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = self->mtime, .tv_nsec = self->mtime_ns } };
 
+	if (is_after(self, walk->changes->clamp))
+		times[1] = (struct timespec){ .tv_sec = walk->changes->clamp };
+	if (walk->count == 1 && walk->has_file_marks && layer_note_file_marks(walk->upper_fd, err) < 0)
+		return -1;
 	if (futimens(walk->upper_fd, times) < 0)
 		return err_errno(err, "set the time of a changed directory");
 	walk->upper_count--;
@@ -148,17 +159,10 @@ static int close_upper(struct walk *walk, struct err *err)
 
 static int remove_in_upper(struct walk *walk, const char *name, struct err *err)
 {
-	bool is_file; /* settling notes it */
-
-	return make_upper(walk, err) < 0 ? -1 : layer_make_whiteout(walk->upper_fd, name, &is_file, err);
+	return make_upper(walk, err) < 0 ? -1 : layer_make_whiteout(walk->upper_fd, name, &walk->has_file_marks, err);
 }
 
 /* ---- entries ---- */
-
-static bool is_after(const struct signature *signature, int64_t clamp)
-{
-	return signature->mtime > clamp || (signature->mtime == clamp && signature->mtime_ns > 0);
-}
 
 /* Times behind the clamp are cut in the tree as well, so that the next step sees what the layer says. Returns the new lstat in
    *st and *signature. */
@@ -269,14 +273,13 @@ static int compare_entries(struct walk *walk, struct err *err)
 static int compare_self(struct walk *walk, struct err *err)
 {
 	struct level *level = top(walk);
-	bool is_file; /* settling notes it */
 	struct stat st;
 
 	if (!level->is_new && signature_equal(&level->now.self, &level->then.self))
 		return 0;
 	if (clamp_entry(walk, ".", &level->now.self, &st, err) < 0 || make_upper(walk, err) < 0)
 		return fail_at(walk, NULL, err);
-	return level->replaces ? layer_make_opaque(walk->upper_fd, &is_file, err) : 0;
+	return level->replaces ? layer_make_opaque(walk->upper_fd, &walk->has_file_marks, err) : 0;
 }
 
 static int compare(struct walk *walk, struct err *err)

@@ -10,7 +10,7 @@
 
 /*
  * One pass over a working tree: compares every entry with the signatures of the last pass, writes those that the next
- * one will want, and copies what differs out as a layer tree. It costs an lstat for each entry; files are opened only if they
+ * one will want, and copies what differs out as a settled layer tree. It costs an lstat for each entry; files are opened only if they
  * differ. What differs may still be equal to the layers below (the last name of a file lost a sister): the differ sees to that.
  */
 struct changes {

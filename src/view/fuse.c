@@ -260,7 +260,6 @@ static int finish_fuse(struct view *view, int64_t clamp, struct err *err)
 	struct fuse *fuse = view->state;
 	scope_fd int dir_fd = openat(view->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	(void)clamp;
 	if (has_ended(fuse, 0))
 		return explain_end(fuse, err);
 	if (dir_fd < 0 || syncfs(dir_fd) < 0)
@@ -270,7 +269,9 @@ static int finish_fuse(struct view *view, int64_t clamp, struct err *err)
 	scope_close_fd(&view->root_fd);
 	view->root_fd = -1;
 	end(fuse);
-	return repair(view, err) < 0 ? -1 : view_remove_scratch(view, err);
+	if (repair(view, err) < 0 || view_remove_scratch(view, err) < 0)
+		return -1;
+	return view_settle_upper(view, clamp, err);
 }
 
 static void release_fuse(struct view *view)

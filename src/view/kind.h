@@ -9,13 +9,13 @@
 #include <stdint.h>
 
 /*
- * What the three kinds of view do differently. view.c does what they share: it keeps work_fd, closes root_fd, settles the
- * upper directory and empties the struct.
+ * What the three kinds of view do differently. view.c does what they share: it keeps work_fd, closes root_fd and
+ * empties the struct.
  */
 struct view_ops {
 	/* Sets root_fd, is_mount, helper, state. The lowers of spec are all different. */
 	int (*open)(struct view *view, const struct view_spec *spec, struct err *err);
-	/* root_fd is still open. Ends all use of the tree and completes work_fd/"upper". */
+	/* root_fd is still open. Ends all use of the tree and leaves work_fd/"upper" as a settled layer tree. */
 	int (*finish)(struct view *view, int64_t clamp, struct err *err);
 	/* root_fd is closed. Frees the state and ends the helper, whatever was reached. */
 	void (*release)(struct view *view);
@@ -43,6 +43,8 @@ int view_make_upper(const struct view *view, const struct view_spec *spec, struc
 int view_make_empty(const struct view *view, struct err *err) MUST_CHECK;
 /* Turns the mount on work_fd/"merged" into a detached one and returns its root. */
 int view_detach_merged(const struct view *view, struct err *err) MUST_CHECK;
+/* layer_tree_settle for work_fd/"upper". */
+int view_settle_upper(const struct view *view, int64_t clamp, struct err *err) MUST_CHECK;
 /* Removes all but "upper" from work_fd. */
 int view_remove_scratch(const struct view *view, struct err *err) MUST_CHECK;
 

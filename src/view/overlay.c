@@ -201,10 +201,9 @@ static int open_overlay(struct view *view, const struct view_spec *spec, struct 
    cache. */
 static int finish_overlay(struct view *view, int64_t clamp, struct err *err)
 {
-	(void)clamp;
 	scope_close_fd(&view->root_fd);
 	view->root_fd = -1;
-	return view_remove_scratch(view, err);
+	return view_remove_scratch(view, err) < 0 ? -1 : view_settle_upper(view, clamp, err);
 }
 
 static void release_overlay(struct view *view)

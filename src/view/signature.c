@@ -113,6 +113,8 @@ int listing_scan(struct listing *listing, int dir_fd, struct err *err)
 	listing->self = signature_of(&st);
 	if (read_names(listing, dir_fd, err) < 0)
 		return -1;
+	if (listing->count == 0)
+		return 0;
 	qsort(listing->entries, listing->count, sizeof(*listing->entries), compare_ino);
 	for (size_t i = 0; i < listing->count; i++) {
 		if (fstatat(dir_fd, listing_name(listing, i), &st, AT_SYMLINK_NOFOLLOW) < 0)

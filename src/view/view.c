@@ -144,7 +144,7 @@ int view_open(struct view *view, const struct view_spec *spec, struct err *err)
 	return 0;
 }
 
-static int settle(const struct view *view, int64_t clamp, struct err *err)
+int view_settle_upper(const struct view *view, int64_t clamp, struct err *err)
 {
 	scope_fd int upper_fd = openat(view->work_fd, VIEW_UPPER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -158,8 +158,6 @@ int view_finish(struct view *view, int64_t clamp, struct err *err)
 	enum view_kind kind = view->kind;
 	int result = kinds[kind].ops->finish(view, clamp, err);
 
-	if (result == 0)
-		result = settle(view, clamp, err);
 	view_release(view);
 	return result < 0 ? err_wrap(err, "%s", view_kind_name(kind)) : 0;
 }

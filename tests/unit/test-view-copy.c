@@ -220,8 +220,8 @@ static int hidden(struct lab *lab, struct err *err)
 	TRY(lab_put(stage.lowers[0], "same", "0000", err));
 	/* Each step comes as close to the recording of the last one as it can. */
 	for (int i = 1; i <= 12; i++) {
-		char text[8];
-		snprintf(text, sizeof(text), "%04d", i);
+		char text[16];
+		snprintf(text, sizeof(text), "%04d", i % 10000);
 		TRY(stage_open(&stage, err));
 		CHECK(fstatat(stage.view.root_fd, "same", &st, 0) == 0);
 		TRY(rewrite(stage.view.root_fd, "same", text, err));
