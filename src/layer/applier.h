@@ -49,6 +49,7 @@ struct applier {
 	struct stack_dir *merged; /* AS_TREE: the tree on top of what is below */
 	bool has_file_marks;
 	struct created created; /* onto a plain tree only */
+	int removal_depth;
 
 	struct late_dir *late;
 	size_t late_count, late_room;

@@ -115,8 +115,11 @@ static int remove_partly(struct applier *applier, int parent_fd, const char *nam
 
 	if (fd < 0)
 		return err_errno(err, "open %s", SHOWN(name));
+	if (++applier->removal_depth > DEPTH_MAX)
+		return fail_depth(err);
 	if (empty_plain(applier, fd, err) < 0)
 		return -1;
+	applier->removal_depth--;
 	if (!is_ours && unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY && errno != EEXIST)
 		return err_errno(err, "remove %s", SHOWN(name));
 	return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,6 +35,8 @@ static int scan_entry(struct differ *differ, int dir_fd, const char *name, struc
 {
 	struct stat st;
 
+	if (path->len > PATH_MAX)
+		return fail_depth(err);
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_errno(err, "stat %s", SHOWN(strbuf_str(path)));
 	if (layer_entry_mark(dir_fd, name, &st) != LAYER_ENTRY)

@@ -17,6 +17,7 @@
 struct settle {
 	int64_t clamp;
 	bool has_file_marks;
+	int depth;
 };
 
 static int clamp_entry(const struct settle *settle, int dir_fd, const char *name, const struct stat *st,
@@ -64,9 +65,13 @@ static int settle_subdirectory(struct settle *settle, int dir_fd, const char *na
 {
 	scope_fd int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd < 0 || settle_directory(settle, fd, err) < 0)
-		return fd < 0 ? err_errno(err, "open %s", SHOWN(name)) : err_wrap(err, "%s", SHOWN(name));
-	return 0;
+	if (fd < 0)
+		return err_errno(err, "open %s", SHOWN(name));
+	if (++settle->depth > DEPTH_MAX)
+		return fail_depth(err);
+	int result = settle_directory(settle, fd, err);
+	settle->depth--;
+	return result < 0 ? err_wrap(err, "%s", SHOWN(name)) : 0;
 }
 
 /* A change of the directory while it is read could make readdir skip or repeat names, so marks are kept for later. */

@@ -11,6 +11,7 @@ struct walk {
 	const struct visitor *visitor;
 	int64_t clamp;
 	struct strbuf path;
+	int depth;
 };
 
 static int walk_directory(struct walk *walk, const struct stack_dir *dir, struct err *err);
@@ -24,8 +25,11 @@ static int walk_into(struct walk *walk, const struct stack_dir *dir, const struc
 
 	if (!child)
 		return missing ? err_set(err, ERR_SYSTEM, "%s changed in a lower layer", SHOWN(node->entry.path)) : -1;
+	if (++walk->depth > DEPTH_MAX)
+		return fail_depth(err);
 	if (walk_directory(walk, child, err) < 0)
 		return -1;
+	walk->depth--;
 	return visitor->leave ? visitor->leave(visitor->arg, node, err) : 0;
 }
 

@@ -394,6 +394,22 @@ static void test_zeros_become_holes(void **state)
 	assert_int_equal(byte, 'x');
 }
 
+static void test_the_end_may_be_missing_only_if_that_is_allowed(void **state)
+{
+	struct scratch *scratch = *state;
+	scope_strbuf struct strbuf tar = { 0 };
+	struct layer_apply_options options = { 0 };
+	struct layer_stats stats;
+	struct err err;
+
+	raw_add(&tar, &(struct raw){ .type = '0', .path = "f", .body = "x" });
+	assert_int_equal(apply_bytes(&tar, scratch->fd, &options, &stats, &err), -1);
+	assert_int_equal(apply_bytes(&tar, scratch->fd, &options, &stats, NULL), -1);
+	options.flags = LAYER_APPLY_NO_END;
+	assert_ok(apply_bytes(&tar, scratch->fd, &options, &stats, &err), err);
+	assert_file(scratch->fd, "f", "x");
+}
+
 /* ---- layers that lean on what is below ---- */
 
 static void apply_onto(int tree, int lower, const struct raw *raws, size_t count)
@@ -532,6 +548,7 @@ int main(void)
 		scratch_test(test_owners_can_be_overridden),
 		scratch_test(test_the_limit_counts_all_contents),
 		scratch_test(test_zeros_become_holes),
+		scratch_test(test_the_end_may_be_missing_only_if_that_is_allowed),
 		scratch_test(test_passed_directories_are_as_below),
 		scratch_test(test_links_below_are_followed_in_parents),
 		scratch_test(test_a_loop_of_links_below_is_an_error),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layer-scratch.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -421,6 +422,45 @@ static void test_the_recipe_writer_stays_the_callers(void **state)
 	assert_ok(out->write(out, "more", 4, &err), err);
 }
 
+/* 400 directories deep: one fd for each level, and one more below. */
+static void make_deep(int tree_fd)
+{
+	int fd = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY);
+
+	for (int i = 0; i < 400; i++) {
+		put_dir(fd, "d");
+		int next = open_dir_at(fd, "d");
+		close(fd);
+		fd = next;
+	}
+	put_file(fd, "f", "x");
+	close(fd);
+}
+
+static void test_a_deep_tree_needs_fds_and_says_so(void **state)
+{
+	struct pair *pair = *state;
+	scope_result struct layer_result result = { 0 };
+	scope_result struct layer_result again = { 0 };
+	struct rlimit old, low;
+	struct err err;
+
+	make_deep(pair->upper);
+	make_deep(pair->lower);
+	stamp_both(pair);
+	set_time(pair->lower, "d", STAMP - 1);
+	assert_ok(try_diff(&result, pair->upper, &pair->lower, 1, INT64_MAX, &err), err);
+	assert_string_equal(strbuf_str(&result.list), "d 755 0 d/\n");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = (struct rlimit){ 100, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	int status = try_diff(&again, pair->upper, &pair->lower, 1, INT64_MAX, &err);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(status, -1);
+	assert_true(err_is_errno(&err, EMFILE));
+	assert_non_null(strstr(err.msg, "ulimit -n"));
+}
+
 #define pair_test(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
 
 int main(void)
@@ -449,6 +489,7 @@ int main(void)
 		pair_test(test_device_placeholders_are_devices),
 		pair_test(test_a_forged_placeholder_is_refused),
 		pair_test(test_the_recipe_writer_stays_the_callers),
+		pair_test(test_a_deep_tree_needs_fds_and_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
