@@ -90,7 +90,7 @@ static int await_tick(int home_fd, const struct timespec *newest, struct err *er
 {
 	const struct timespec pause = { .tv_nsec = 500000 };
 	scope_fd int clock_fd = openat(home_fd, CLOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	struct timespec first, now;
+	struct timespec first = { 0 }, now;
 
 	if (clock_fd < 0 || read_clock(clock_fd, &first, err) < 0)
 		return clock_fd < 0 ? err_errno(err, "read the file system's clock") : -1;
