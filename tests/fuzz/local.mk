@@ -1,6 +1,7 @@
 # With --enable-fuzzing each target is a libFuzzer program (scripts/fuzz NAME SECONDS); otherwise it replays files.
 
 fuzz_targets = \
+	tests/fuzz/fuzz-apply \
 	tests/fuzz/fuzz-config \
 	tests/fuzz/fuzz-dockerfile \
 	tests/fuzz/fuzz-expand \
@@ -9,6 +10,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz-inflate \
 	tests/fuzz/fuzz-json \
 	tests/fuzz/fuzz-manifest \
+	tests/fuzz/fuzz-recipe \
 	tests/fuzz/fuzz-reference \
 	tests/fuzz/fuzz-tar
 check_PROGRAMS += $(fuzz_targets)
@@ -23,6 +25,9 @@ fuzz_main = tests/fuzz/replay.c
 fuzz_ldflags = $(AM_LDFLAGS)
 endif
 
+tests_fuzz_fuzz_apply_SOURCES = tests/fuzz/fuzz-apply.c $(fuzz_main)
+tests_fuzz_fuzz_apply_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_apply_LDADD = $(layer_libs)
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c $(fuzz_main)
 tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_config_LDADD = $(oci_libs)
@@ -47,6 +52,9 @@ tests_fuzz_fuzz_json_LDADD = $(codec_libs)
 tests_fuzz_fuzz_manifest_SOURCES = tests/fuzz/fuzz-manifest.c $(fuzz_main)
 tests_fuzz_fuzz_manifest_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_manifest_LDADD = $(oci_libs)
+tests_fuzz_fuzz_recipe_SOURCES = tests/fuzz/fuzz-recipe.c $(fuzz_main)
+tests_fuzz_fuzz_recipe_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_recipe_LDADD = $(layer_libs)
 tests_fuzz_fuzz_reference_SOURCES = tests/fuzz/fuzz-reference.c $(fuzz_main)
 tests_fuzz_fuzz_reference_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_reference_LDADD = $(oci_libs)

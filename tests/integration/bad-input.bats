@@ -259,7 +259,7 @@ make_tar() {
 interrupted() {
 	local signal=$1 status=0 pid
 	printf 'FROM base\nRUN echo one >/one\nRUN echo started; sleep 300\n' >Dockerfile
-	kiln build --progress=plain . >out 2>&1 3>&- &
+	"$KILN" build --progress=plain . >out 2>&1 3>&- &
 	pid=$!
 	for _ in $(seq 100); do
 		! grep -q ' started$' out || break

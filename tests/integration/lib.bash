@@ -22,7 +22,9 @@ kiln() {
 # ---- life of a file ----
 
 new_lab() {
-	lab=$(mktemp -d "${TMPDIR:-/tmp}/kiln-lab-XXXXXX")
+	# Lower case: buildah makes an image name of a layout's path.
+	lab=${TMPDIR:-/tmp}/kiln-lab-$(od -An -N6 -tx1 /dev/urandom | tr -d ' ')
+	mkdir -m 755 "$lab"
 	mkdir -m 755 "$lab/home" "$lab/work"
 	mkdir -m 700 "$lab/run"
 	export lab KILN_ROOT=$lab/store HOME=$lab/home XDG_RUNTIME_DIR=$lab/run
@@ -229,7 +231,8 @@ podman() {
 }
 
 podman_run() {
-	podman run --rm --cgroups=disabled --network=none "$@"
+	# Low limits, since podman takes itself for root and would raise them.
+	podman run --rm --cgroups=disabled --network=none --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 "$@"
 }
 
 buildah() {

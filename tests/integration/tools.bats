@@ -111,17 +111,17 @@ make_with_buildah() {
 		CMD ["cat", "/made/again"]
 	END
 	podman image exists localhost/tools || podman import -q "$lab/tools.tar" localhost/tools
-	buildah build -q --isolation chroot --layers "$@" -t made .
+	buildah build -q --isolation chroot --layers "$@" -t localhost/made .
 }
 
 @test "an image that buildah made loads, runs and is built on, in each format" {
 	need_program buildah podman
 	local form
 	make_with_buildah --format oci
-	buildah push -q made "oci-archive:$PWD/made.oci.tar:made:oci"
-	buildah push -q made "oci:$PWD/made.dir:made"
+	buildah push -q localhost/made "oci-archive:$PWD/made.oci.tar:made:oci"
+	buildah push -q localhost/made "oci:$PWD/made.dir:made"
 	make_with_buildah --format docker
-	buildah push -q made "docker-archive:$PWD/made.docker.tar:made:docker"
+	buildah push -q localhost/made "docker-archive:$PWD/made.docker.tar:made:docker"
 	for form in oci-archive:made.oci.tar docker-archive:made.docker.tar oci:made.dir; do
 		kiln load -i "${form#*:}"
 		printf 'FROM %s\nRUN cat /made/again >/copy; ls /made >/list; getcap /capable >/caps; rm /made/again\n' "$form" >Dockerfile.on
@@ -140,7 +140,7 @@ make_with_buildah() {
 @test "an image that podman saved loads and runs, in each format" {
 	need_program podman buildah
 	make_with_buildah
-	podman tag made localhost/saved:1
+	podman tag localhost/made localhost/saved:1
 	podman save -q --format docker-archive -o docker.tar localhost/saved:1
 	podman save -q --format oci-archive -o oci.tar localhost/saved:1
 	local archive

@@ -25,8 +25,14 @@ unit_tests = \
 	tests/unit/test-codec-untar \
 	tests/unit/test-dockerfile-cases \
 	tests/unit/test-dockerfile-expand \
+	tests/unit/test-dockerfile-flags \
 	tests/unit/test-dockerfile-ignore \
 	tests/unit/test-dockerfile-limits \
+	tests/unit/test-image-find \
+	tests/unit/test-image-import \
+	tests/unit/test-image-load-docker \
+	tests/unit/test-image-load-oci \
+	tests/unit/test-image-save \
 	tests/unit/test-layer-apply \
 	tests/unit/test-layer-diff-links \
 	tests/unit/test-layer-diff \
@@ -40,8 +46,26 @@ unit_tests = \
 	tests/unit/test-oci-manifest \
 	tests/unit/test-oci-platform \
 	tests/unit/test-oci-reference \
+	tests/unit/test-sandbox-cage \
+	tests/unit/test-sandbox-enter \
+	tests/unit/test-sandbox-etc \
+	tests/unit/test-sandbox-idmap \
+	tests/unit/test-sandbox-mounts \
+	tests/unit/test-sandbox-network \
+	tests/unit/test-sandbox-probe \
+	tests/unit/test-sandbox-seccomp \
+	tests/unit/test-sandbox-stubs \
 	tests/unit/test-sandbox-user \
+	tests/unit/test-sandbox-walls \
+	tests/unit/test-store-blobs \
+	tests/unit/test-store-cache \
+	tests/unit/test-store-crash \
+	tests/unit/test-store-gc \
 	tests/unit/test-store-layers \
+	tests/unit/test-store-names \
+	tests/unit/test-store-open \
+	tests/unit/test-store-sync \
+	tests/unit/test-store-verify \
 	tests/unit/test-view-copy \
 	tests/unit/test-view-kinds \
 	tests/unit/test-view-same
@@ -55,7 +79,10 @@ TESTS += $(unit_tests)
 noinst_HEADERS += \
 	tests/unit/dockerfile-dump.h \
 	tests/unit/ignore-naive.h \
+	tests/unit/image-fixture.h \
 	tests/unit/layer-scratch.h \
+	tests/unit/sandbox-cage.h \
+	tests/unit/sandbox-range.h \
 	tests/unit/scratch.h \
 	tests/unit/store-fixture.h \
 	tests/unit/test-codec-util.h \
@@ -85,8 +112,14 @@ tests_unit_test_codec_stream_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_untar_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_cases_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_expand_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
+tests_unit_test_dockerfile_flags_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_ignore_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_limits_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
+tests_unit_test_image_find_LDADD = $(image_libs) $(CMOCKA_LIBS)
+tests_unit_test_image_import_LDADD = $(image_libs) $(CMOCKA_LIBS)
+tests_unit_test_image_load_docker_LDADD = $(image_libs) $(CMOCKA_LIBS)
+tests_unit_test_image_load_oci_LDADD = $(image_libs) $(CMOCKA_LIBS)
+tests_unit_test_image_save_LDADD = $(image_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_apply_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_diff_links_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_diff_LDADD = $(layer_libs) $(CMOCKA_LIBS)
@@ -100,8 +133,26 @@ tests_unit_test_oci_config_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_manifest_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_platform_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_reference_LDADD = $(oci_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_cage_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_enter_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_etc_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_idmap_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_mounts_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_network_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_probe_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_seccomp_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_stubs_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_user_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_walls_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_store_blobs_LDADD = $(store_libs) $(CMOCKA_LIBS)
+tests_unit_test_store_cache_LDADD = $(store_libs) $(CMOCKA_LIBS)
+tests_unit_test_store_crash_LDADD = $(store_libs) $(CMOCKA_LIBS)
+tests_unit_test_store_gc_LDADD = $(store_libs) $(CMOCKA_LIBS)
 tests_unit_test_store_layers_LDADD = $(store_libs) $(CMOCKA_LIBS)
+tests_unit_test_store_names_LDADD = $(store_libs) $(CMOCKA_LIBS)
+tests_unit_test_store_open_LDADD = $(store_libs) $(CMOCKA_LIBS)
+tests_unit_test_store_sync_LDADD = $(store_libs) $(CMOCKA_LIBS)
+tests_unit_test_store_verify_LDADD = $(store_libs) $(CMOCKA_LIBS)
 tests_unit_test_view_copy_LDADD = $(view_libs) $(CMOCKA_LIBS)
 tests_unit_test_view_kinds_LDADD = $(view_libs) $(CMOCKA_LIBS)
 tests_unit_test_view_same_LDADD = $(view_libs) $(CMOCKA_LIBS)
