@@ -25,9 +25,9 @@ static const char *lookup(void *arg, const char *name, size_t len)
 	return len == 1 && *name >= 'A' && *name <= 'C' ? input->values[*name - 'A'] : NULL;
 }
 
-static char *take_line(char **rest)
+static const char *take_line(char **rest)
 {
-	char *line = strsep(rest, "\n");
+	const char *line = strsep(rest, "\n");
 
 	return line ? line : "";
 }
