@@ -237,13 +237,13 @@ static int run_coordinator(struct entry *entry, const struct id_map *map, int *s
 int sandbox_enter(enum isolation isolation, int (*work)(void *arg), void *arg, int *status, struct err *err)
 {
 	struct entry entry = { .work = work, .arg = arg };
-	scope_free struct id_map *map = calloc(1, sizeof(*map));
 
-	if (!map)
-		abort();
 	if (isolation != ISOLATION_AUTO && isolation != ISOLATION_MAPPED)
 		return err_set(err, ERR_UNSUPPORTED, "isolation \"%s\" is not in this version of kiln; \"mapped\" is",
 			       isolation_name(isolation));
+	scope_free struct id_map *map = calloc(1, sizeof(*map));
+	if (!map)
+		abort();
 	if (id_map_plan(map, err) < 0 || run_coordinator(&entry, map, status, err) < 0)
 		return err_wrap(err, "enter a user namespace");
 	return 0;

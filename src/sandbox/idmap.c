@@ -54,19 +54,45 @@ uint64_t id_map_gids(const struct id_map *map)
 	return count_ids(map->gids, map->gid_count);
 }
 
+/* Digits of a number that fits. (Not sscanf, which measures all the text behind them each time.) */
+static bool take_number(const char **at, uint32_t *out)
+{
+	const char *start = *at;
+	uint64_t number = 0;
+
+	for (; **at >= '0' && **at <= '9'; (*at)++) {
+		number = number * 10 + (uint64_t)(**at - '0');
+		if (number > UINT32_MAX)
+			return false;
+	}
+	*out = (uint32_t)number;
+	return *at > start;
+}
+
+/* Numbers with blanks before them. */
+static bool take_numbers(const char **at, uint32_t *out, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		*at += strspn(*at, " \t\n");
+		if (!take_number(at, &out[i]))
+			return false;
+	}
+	return true;
+}
+
 /* ---- onto itself ---- */
 
 /* The kernel takes a range only if one line of the parent's map holds it, so the lines are taken as they are. */
 int id_map_parse_own(const char *text, struct id_extent *extents, size_t *count, struct err *err)
 {
-	uint32_t inside, outside, size;
-	int len;
+	uint32_t numbers[3];
 
-	for (*count = 0; sscanf(text, "%" SCNu32 "%" SCNu32 "%" SCNu32 "%n", &inside, &outside, &size, &len) == 3;
-	     text += len) {
+	for (*count = 0; take_numbers(&text, numbers, ARRAY_LEN(numbers)); (*count)++) {
 		if (*count == ID_EXTENTS_MAX)
 			return err_set(err, ERR_UNSUPPORTED, "the id map has more than %d lines", ID_EXTENTS_MAX);
-		extents[(*count)++] = (struct id_extent){ .inside = inside, .outside = inside, .count = size };
+		extents[*count] = (struct id_extent){ .inside = numbers[0],
+						      .outside = numbers[0],
+						      .count = numbers[2] };
 	}
 	return *count > 0 ? 0 : err_set(err, ERR_UNSUPPORTED, "no ids are mapped in this user namespace");
 }
@@ -108,9 +134,9 @@ static void add_extent(struct half *half, uint32_t start, uint32_t count)
 static size_t parse_subid(const char *line, uint32_t *start, uint32_t *count)
 {
 	size_t owner_len = strcspn(line, ":\n");
-	char end;
+	const char *at = line + owner_len;
 
-	if (line[owner_len] != ':' || sscanf(line + owner_len, ":%" SCNu32 ":%" SCNu32 "%c", start, count, &end) < 2)
+	if (*at++ != ':' || !take_number(&at, start) || *at++ != ':' || !take_number(&at, count))
 		return 0;
 	return owner_len;
 }
@@ -145,13 +171,16 @@ static void ask_getsubids(struct half *half, const char *owner)
 	const char *const argv[] = { "getsubids", half->is_group ? "-g" : owner, half->is_group ? owner : NULL, NULL };
 	scope_strbuf struct strbuf out = { 0 };
 	const struct proc_run run = { .argv = argv, .timeout_ms = HELPER_TIMEOUT_MS, .out = &out };
-	uint32_t start, count;
+	uint32_t numbers[2];
 
 	if (proc_run(&run, NULL) < 0)
 		return;
 	for (const char *line = strbuf_str(&out); *line; line = next_line(line)) {
-		if (sscanf(line, "%*u: %*s %" SCNu32 " %" SCNu32, &start, &count) == 2)
-			add_extent(half, start, count);
+		const char *at = line + strcspn(line, ":\n");
+		at += strspn(at, ": ");
+		at += strcspn(at, " \n");
+		if (take_numbers(&at, numbers, ARRAY_LEN(numbers)))
+			add_extent(half, numbers[0], numbers[1]);
 	}
 }
 

@@ -17,6 +17,7 @@ static int fail_with_log(int fs_fd, const char *type, struct err *err)
 	if (len <= 2)
 		return err_errno(err, "mount %s", type);
 	line[len] = '\0';
+	line[strcspn(line, "\n")] = '\0';
 	err_printable(shown, sizeof(shown), line + 2);
 	errno = saved;
 	return err_errno(err, "mount %s (%s)", type, shown);

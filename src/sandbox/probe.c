@@ -26,6 +26,7 @@ struct probe {
 	const char *name;
 	int (*run)(struct strbuf *detail, struct err *err);
 	const char *remedy;
+	bool is_inside; /* needs isolation "mapped" to work */
 };
 
 /* ---- in a throw-away child ---- */
@@ -225,22 +226,23 @@ static const struct probe probes[] = {
 	{ "user namespace", probe_user_namespace,
 	  "root allows it by: sysctl user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1 "
 	  "kernel.apparmor_restrict_unprivileged_userns=0 (those that exist); in docker: --security-opt "
-	  "seccomp=unconfined" },
-	{ "range of ids", probe_ids, NULL },
-	{ "newuidmap", probe_newuidmap, "install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora)" },
-	{ "newgidmap", probe_newgidmap, "install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora)" },
-	{ "isolation mapped", probe_enter, NULL },
-	{ "namespaces of a step", probe_namespaces, NULL },
+	  "seccomp=unconfined",
+	  false },
+	{ "range of ids", probe_ids, NULL, false },
+	{ "newuidmap", probe_newuidmap, "install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora)", false },
+	{ "newgidmap", probe_newgidmap, "install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora)", false },
+	{ "isolation mapped", probe_enter, NULL, false },
+	{ "namespaces of a step", probe_namespaces, NULL, true },
 	{ "fresh /proc", probe_fresh_proc,
-	  "without it a step sees the outer processes; in a container: --security-opt systempaths=unconfined (docker) "
-	  "or "
-	  "unmask=ALL (podman)" },
-	{ "seccomp", probe_seccomp, "the kernel needs CONFIG_SECCOMP_FILTER" },
-	{ "openat2", probe_openat2, "kiln needs Linux 5.6, and a seccomp filter around it that knows the call" },
-	{ "/dev/fuse", probe_fuse, "for fuse-overlayfs only; in a container: --device /dev/fuse" },
-	{ "/dev/net/tun", probe_tun,
-	  "for --network private only; root makes it by: mknod -m 666 /dev/net/tun c 10 200" },
-	{ "network helper", probe_network_helper, "for --network private only: install slirp4netns or passt" },
+	  "without it a step sees the outer processes; in a container: --security-opt systempaths=unconfined (docker), "
+	  "unmask=ALL (podman)",
+	  true },
+	{ "seccomp", probe_seccomp, "the kernel needs CONFIG_SECCOMP_FILTER", false },
+	{ "openat2", probe_openat2, "kiln needs Linux 5.6, and a seccomp filter around it that knows the call", false },
+	{ "/dev/fuse", probe_fuse, "for fuse-overlayfs only; in a container: --device /dev/fuse", false },
+	{ "/dev/net/tun", probe_tun, "for --network private only; root makes it by: mknod -m 666 /dev/net/tun c 10 200",
+	  false },
+	{ "network helper", probe_network_helper, "for --network private only: install slirp4netns or passt", false },
 };
 
 static void run_probe(struct arena *arena, const struct probe *probe, struct probe_fact *fact)
@@ -262,7 +264,16 @@ int sandbox_probe(struct arena *arena, struct probe_fact **facts, size_t *count,
 	(void)err;
 	*facts = arena_array(arena, struct probe_fact, ARRAY_LEN(probes));
 	*count = ARRAY_LEN(probes);
-	for (size_t i = 0; i < ARRAY_LEN(probes); i++)
-		run_probe(arena, &probes[i], &(*facts)[i]);
+	bool can_enter = false;
+	for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
+		struct probe_fact *fact = &(*facts)[i];
+		if (probes[i].is_inside && !can_enter)
+			*fact = (struct probe_fact){ probes[i].name, false, "not tried without isolation mapped",
+						     NULL };
+		else
+			run_probe(arena, &probes[i], fact);
+		if (probes[i].run == probe_enter)
+			can_enter = fact->works;
+	}
 	return 0;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -226,7 +227,7 @@ static struct json *strip_arch(struct arena *arena, const struct json *name)
 	char *lower = arena_strdup(arena, text_starts(text, prefix) ? text + strlen(prefix) : text);
 
 	for (char *c = lower; *c; c++)
-		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+		*c = (char)tolower((unsigned char)*c);
 	return json_str(arena, lower);
 }
 

@@ -270,7 +270,7 @@ int setup_pivot(struct setup *setup, struct err *err)
 {
 	if (fchdir(setup->root.fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
 		return err_errno(err, "pivot_root");
-	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+	if (umount2(".", MNT_DETACH) < 0)
 		return err_errno(err, "leave the old root");
 	return 0;
 }

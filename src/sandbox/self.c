@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "caps.h"
+#include "kiln/base/arena.h"
 #include "kiln/base/file.h"
 #include "kiln/base/log.h"
 #include "kiln/base/proc.h"
@@ -142,10 +143,9 @@ static int fail_unmapped(const struct user *user, struct err *err)
 int setup_user(struct setup *setup, struct err *err)
 {
 	const struct user *user = &setup->cage->user;
-	scope_free gid_t *groups = calloc(user->group_count + 1, sizeof(*groups));
+	scope_arena struct arena arena = { 0 };
+	gid_t *groups = arena_array(&arena, gid_t, user->group_count + 1);
 
-	if (!groups)
-		abort();
 	groups[0] = user->gid;
 	for (size_t i = 0; i < user->group_count; i++)
 		groups[i + 1] = user->groups[i];
