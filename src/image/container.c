@@ -242,8 +242,7 @@ static int spool_archive(struct container *container, struct arena *arena, struc
 {
 	struct spool spool = { .container = container, .arena = arena };
 	scope_reader struct reader *tar = reader_decompress(archive, container->name);
-	scope_untar struct untar *untar = untar_open(tar, UNTAR_ALLOW_SPARSE | UNTAR_ALLOW_NO_END, container->name,
-						     err);
+	scope_untar struct untar *untar = untar_open(tar, UNTAR_ALLOW_NO_END, container->name, err);
 	struct untar_item item;
 	int more;
 

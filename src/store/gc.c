@@ -225,7 +225,7 @@ static int check_is_store(int fd, struct err *err)
 	scope_strbuf struct strbuf version = { 0 };
 	bool is_ours;
 
-	if (file_read(fd, "version", 64, &version, NULL) == 0 && text_starts(strbuf_str(&version), "kiln store "))
+	if (store_read_version(fd, &version, NULL) == 0 && text_starts(strbuf_str(&version), "kiln store "))
 		return 0;
 	if (store_looks_like_one(fd, &is_ours, err) < 0)
 		return -1;

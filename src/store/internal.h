@@ -43,6 +43,8 @@ bool store_is_temporary(const char *name); /* what base/file.h leaves when it is
 int store_refuse_read_only(const struct store *store, struct err *err) MUST_CHECK;
 /* Opens a directory as store_open does: its owner and mode are checked. ERR_SYSTEM ENOENT if missing. */
 int store_open_root(const char *path, struct err *err) MUST_CHECK;
+/* Of a store's root. ERR_SYSTEM ENOENT if there is none. */
+int store_read_version(int root_fd, struct strbuf *text, struct err *err) MUST_CHECK;
 /* True if dir_fd holds nothing but what a store (or one that was being made or removed) has. */
 int store_looks_like_one(int dir_fd, bool *yes, struct err *err) MUST_CHECK;
 

@@ -237,13 +237,21 @@ static int make_layout(struct store *store, struct err *err)
 	return file_replace(store->fd, "version", 0600, VERSION_TEXT, strlen(VERSION_TEXT), false, err);
 }
 
+int store_read_version(int root_fd, struct strbuf *text, struct err *err)
+{
+	struct root root = { root_fd, ROOT_BENEATH };
+	scope_fd int fd = root_open_regular(&root, "version", err);
+
+	return fd < 0 ? -1 : file_read_fd(fd, 64, text, "version", err);
+}
+
 static int check_version(struct store *store, struct err *err)
 {
 	scope_strbuf struct strbuf text = { 0 };
 	struct err cause = { 0 };
 	int64_t version;
 
-	if (file_read(store->fd, "version", 64, &text, &cause) < 0 && err_is_errno(&cause, ENOENT))
+	if (store_read_version(store->fd, &text, &cause) < 0 && err_is_errno(&cause, ENOENT))
 		return make_layout(store, err);
 	if (text.len > 0 && text.ptr[text.len - 1] == '\n')
 		strbuf_truncate(&text, text.len - 1);

@@ -125,6 +125,10 @@ static void newer_and_damaged_versions_are_refused(void **state)
 	assert_int_equal(err.kind, ERR_CORRUPT);
 	put_file(scratch->fd, "store/version", "");
 	assert_int_equal(try_open(scratch, "store", STORE_CREATE, &err), -1);
+	assert_int_equal(unlinkat(scratch->fd, "store/version", 0), 0);
+	assert_int_equal(mkfifoat(scratch->fd, "store/version", 0600), 0);
+	assert_int_equal(try_open(scratch, "store", STORE_CREATE, &err), -1);
+	assert_int_equal(err.kind, ERR_CORRUPT);
 }
 
 static void a_directory_with_other_things_is_left_alone(void **state)

@@ -70,7 +70,9 @@ int image_load(struct store *store, struct arena *arena, const char *path, const
 /* A root file system as a one-layer image: tar (any compression), directory, or "-". changes are Dockerfile instructions
    (CMD ENTRYPOINT ENV EXPOSE LABEL ONBUILD STOPSIGNAL USER VOLUME WORKDIR) applied to the configuration by the caller: config is given whole. A directory is
    read through its own owner's eyes (files of other ids than the caller's mapped ones are an error naming the file).
-   created/created_by go into one history entry "imported from PATH" as docker import does. */
+   The layer is canonical whatever the tar or directory was, and has a recipe; no blob is kept. epoch (INT64_MIN: now) is
+   "created", in the configuration and in one history entry "Imported from -", docker's words; with one, later times in the
+   layer become it. */
 int image_import(struct store *store, struct arena *arena, const char *path, struct image_config *config, int64_t epoch,
 		 const char *name, struct digest *id, struct err *err) MUST_CHECK;
 
@@ -84,7 +86,7 @@ struct save_spec {
 	const char *out_path; /* SAVE_OCI_DIR: created or added to */
 	int64_t epoch;        /* mtimes in the archive; INT64_MIN: 0 */
 };
-/* Layers leave as the blobs that they came as, else as kiln's canonical gzip, made once and remembered. Archives are the hybrid of
+/* Layers leave as the blobs that they came as, if they came compressed, else as kiln's canonical gzip, made once and remembered. Archives are the hybrid of
    registry.md 3.8 (oci-layout, index.json, manifest.json, blobs/sha256/..., sorted, uncompressed outside); docker-archive holds plain
    layer tars for `docker load` of any age. manifest_digest (may be NULL) is that of the last image. */
 int image_save(struct store *store, struct arena *arena, const struct save_spec *spec, struct digest *manifest_digest,

@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Image-spec and Docker v2s2 types as tables (oci/types.c). Pure. Limits: documents of at most 4 MiB, 1,000 layers. */
+/* Image-spec and Docker v2s2 types as tables (oci/manifest.c, config.c). Pure. Limits: documents of at most 4 MiB, 1,000
+   layers. */
 
 #define MEDIA_OCI_INDEX         "application/vnd.oci.image.index.v1+json"
 #define MEDIA_OCI_MANIFEST      "application/vnd.oci.image.manifest.v1+json"
