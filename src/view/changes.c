@@ -18,16 +18,20 @@
 /* One directory on the way down. */
 struct level {
 	const char *name; /* in the listing of the level above */
+	int fd;           /* while a lower level is walked; or -1 */
 	struct listing now, then;
 	size_t next_now, next_then; /* where the search for sub-directories stands */
 	bool is_new;                /* nothing to compare with */
 	bool replaces;              /* it was something else before */
 };
 
+/* Levels that stay open while what is below them is walked. */
+#define OPEN_LEVELS 64
+
 /*
- * Only the lowest directory is open, in the tree and in upper: trees may be deeper than a process may have files. The way
- * up is "..". Directories in upper are made when the first change in them is seen, so they always are the first upper_count of
- * the levels.
+ * Trees may be deeper than a process may have files: below the first levels only the lowest directory is open, and the way up
+ * is "..". Directories in upper are made when the first change in them is seen, so they always are the first upper_count of
+ * the levels; of them only the lowest is open.
  */
 struct walk {
 	const struct changes *changes;
@@ -45,6 +49,7 @@ static void walk_release(struct walk *walk)
 	for (size_t i = 0; i < walk->count; i++) {
 		listing_release(&walk->levels[i].now);
 		listing_release(&walk->levels[i].then);
+		scope_close_fd(&walk->levels[i].fd);
 	}
 	free(walk->levels);
 	scope_close_fd(&walk->tree_fd);
@@ -282,14 +287,22 @@ static int compare_self(struct walk *walk, struct err *err)
 	return level->replaces ? layer_make_opaque(walk->upper_fd, &walk->has_file_marks, err) : 0;
 }
 
-static int compare(struct walk *walk, struct err *err)
+/* Reads the directory, and what was recorded of it. */
+static int read_level(struct walk *walk, struct err *err)
 {
 	struct level *level = top(walk);
 
-	if (drop_sockets(walk, &level->now, err) < 0)
-		return fail_at(walk, NULL, err);
-	if (!level->is_new && signatures_read(walk->changes->then, &level->then, err) < 0)
+	if (walk->changes->then && !level->is_new && signatures_read(walk->changes->then, &level->then, err) < 0)
 		return -1;
+	if (listing_scan(&level->now, walk->tree_fd, &level->then, err) < 0)
+		return fail_at(walk, NULL, err);
+	return 0;
+}
+
+static int compare(struct walk *walk, struct err *err)
+{
+	if (drop_sockets(walk, &top(walk)->now, err) < 0)
+		return fail_at(walk, NULL, err);
 	return compare_self(walk, err) < 0 || compare_entries(walk, err) < 0 ? -1 : 0;
 }
 
@@ -301,23 +314,52 @@ static struct level *push_level(struct walk *walk)
 		if (!walk->levels)
 			abort();
 	}
-	walk->levels[walk->count] = (struct level){ 0 };
+	walk->levels[walk->count] = (struct level){ .fd = -1 };
 	return &walk->levels[walk->count++];
+}
+
+static int go_down(struct walk *walk, const char *name, struct err *err)
+{
+	int fd = openat(walk->tree_fd, name, OPEN_DIR);
+
+	if (fd < 0)
+		return err_errno(err, "open"), fail_at(walk, name, err);
+	if (walk->count > 0 && walk->count <= OPEN_LEVELS)
+		top(walk)->fd = walk->tree_fd;
+	else
+		close(walk->tree_fd);
+	walk->tree_fd = fd;
+	return 0;
+}
+
+/* From the level that was just left. The step has ended, so nobody moves directories; should one be moved nevertheless, its
+   ".." is somewhere else. */
+static int go_up(struct walk *walk, struct err *err)
+{
+	struct level *level = top(walk);
+	struct stat st;
+
+	if (level->fd >= 0)
+		return replace_fd(&walk->tree_fd, take_fd(&level->fd));
+	if (move_fd(&walk->tree_fd, "..") < 0 || fstat(walk->tree_fd, &st) < 0)
+		return err_errno(err, "open .."), fail_at(walk, NULL, err);
+	if (st.st_ino != level->now.self.ino)
+		return err_set(err, ERR_CORRUPT, "the directory was moved while it was read"), fail_at(walk, NULL, err);
+	return 0;
 }
 
 /* name is an entry of the lowest level, or "." for the root. */
 static int enter(struct walk *walk, const char *name, bool is_new, bool replaces, struct err *err)
 {
-	struct level *level = push_level(walk);
+	struct level *level;
 
+	if (go_down(walk, name, err) < 0)
+		return -1;
+	level = push_level(walk);
 	level->name = name;
 	level->is_new = is_new;
 	level->replaces = replaces;
-	if (move_fd(&walk->tree_fd, name) < 0)
-		return err_errno(err, "open"), fail_at(walk, NULL, err);
-	if (listing_scan(&level->now, walk->tree_fd, err) < 0)
-		return fail_at(walk, NULL, err);
-	if (walk->changes->then && compare(walk, err) < 0)
+	if (read_level(walk, err) < 0 || (walk->changes->then && compare(walk, err) < 0))
 		return -1;
 	note_newest(walk, &level->now.self);
 	for (size_t i = 0; i < level->now.count; i++)
@@ -325,24 +367,16 @@ static int enter(struct walk *walk, const char *name, bool is_new, bool replaces
 	return signatures_write(walk->changes->now, &level->now, err);
 }
 
-/* The step has ended, so nobody moves directories; should one be moved nevertheless, ".." is somewhere else. */
 static int leave(struct walk *walk, struct err *err)
 {
 	struct level *level = top(walk);
-	struct stat st;
 
 	if (walk->changes->then && walk->upper_count == walk->count && close_upper(walk, err) < 0)
 		return fail_at(walk, NULL, err);
 	listing_release(&level->now);
 	listing_release(&level->then);
 	walk->count--;
-	if (walk->count == 0)
-		return 0;
-	if (move_fd(&walk->tree_fd, "..") < 0 || fstat(walk->tree_fd, &st) < 0)
-		return err_errno(err, "open .."), fail_at(walk, NULL, err);
-	if (st.st_ino != top(walk)->now.self.ino)
-		return err_set(err, ERR_CORRUPT, "the directory was moved while it was read"), fail_at(walk, NULL, err);
-	return 0;
+	return walk->count > 0 ? go_up(walk, err) : 0;
 }
 
 /* Enters the next sub-directory of the lowest level, or leaves it. The signatures of directories that are gone are passed

@@ -72,7 +72,7 @@ static void add_name(struct listing *listing, const struct dirent64 *dirent)
 		return;
 	reserve(listing, listing->count + 1);
 	listing->entries[listing->count++] = (struct listed){ .signature.ino = dirent->d_ino,
-							      .name = (uint32_t)listing->names.len };
+							      .name = listing->names.len };
 	strbuf_add(&listing->names, name, strlen(name) + 1);
 }
 
@@ -104,24 +104,43 @@ static int compare_name(const void *a, const void *b, void *names)
 		      (const char *)names + ((const struct listed *)b)->name);
 }
 
-int listing_scan(struct listing *listing, int dir_fd, struct err *err)
+static int stat_entries(struct listing *listing, int dir_fd, struct err *err)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < listing->count; i++) {
+		if (fstatat(dir_fd, listing_name(listing, i), &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_errno(err, "stat %s", listing_name(listing, i));
+		listing->entries[i].signature = signature_of(&st);
+	}
+	return 0;
+}
+
+static int scan_again(struct listing *listing, int dir_fd, const struct listing *then, struct err *err)
+{
+	reserve(listing, then->count);
+	memcpy(listing->entries, then->entries, then->count * sizeof(*then->entries));
+	listing->count = then->count;
+	strbuf_add(&listing->names, then->names.ptr, then->names.len);
+	return stat_entries(listing, dir_fd, err);
+}
+
+int listing_scan(struct listing *listing, int dir_fd, const struct listing *then, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(dir_fd, &st) < 0)
 		return err_errno(err, "stat a directory");
 	listing->self = signature_of(&st);
+	if (then->count > 0 && signature_equal(&listing->self, &then->self))
+		return scan_again(listing, dir_fd, then, err);
 	if (read_names(listing, dir_fd, err) < 0)
 		return -1;
 	if (listing->count == 0)
 		return 0;
 	qsort(listing->entries, listing->count, sizeof(*listing->entries), compare_ino);
-	for (size_t i = 0; i < listing->count; i++) {
-		if (fstatat(dir_fd, listing_name(listing, i), &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return err_errno(err, "stat %s", listing_name(listing, i));
-		listing->entries[i].signature = signature_of(&st);
-		listing->entries[i].nlink = (uint32_t)st.st_nlink;
-	}
+	if (stat_entries(listing, dir_fd, err) < 0)
+		return -1;
 	qsort_r(listing->entries, listing->count, sizeof(*listing->entries), compare_name, listing->names.ptr);
 	return 0;
 }
@@ -196,7 +215,7 @@ int signatures_read(FILE *file, struct listing *listing, struct err *err)
 
 	if (get(file, &block, sizeof(block), err) < 0)
 		return -1;
-	if (block.names_len > UINT32_MAX || block.count > block.names_len)
+	if (block.names_len > INT32_MAX || block.count > block.names_len)
 		return err_set(err, ERR_CORRUPT, "the signatures of the working tree are damaged");
 	listing->self = block.self;
 	listing->count = 0;

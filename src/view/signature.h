@@ -31,8 +31,7 @@ bool signature_is_dir(const struct signature *signature);
 /* One directory: itself and its entries, sorted bytewise by name. Zero-initialise. */
 struct listed {
 	struct signature signature;
-	uint32_t name; /* offset in names */
-	uint32_t nlink;
+	uint64_t name; /* offset in names */
 };
 struct listing {
 	struct signature self;
@@ -42,8 +41,9 @@ struct listing {
 };
 
 const char *listing_name(const struct listing *listing, size_t i);
-/* Reads an open directory that was not read yet: one lstat an entry, in the order of inodes, which is the disk's. */
-int listing_scan(struct listing *listing, int dir_fd, struct err *err) MUST_CHECK;
+/* Reads an open directory that was not read yet: one lstat an entry, in the order of inodes, which is the disk's. A
+   directory that is still as recorded in then (maybe an empty listing) has the same names, which are not read again. */
+int listing_scan(struct listing *listing, int dir_fd, const struct listing *then, struct err *err) MUST_CHECK;
 void listing_release(struct listing *listing);
 #define scope_listing __attribute__((cleanup(listing_release)))
 
