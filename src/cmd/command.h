@@ -25,9 +25,9 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 125 };
 
 enum option_kind {
-	OPTION_FLAG,   /* bool; --name, --name=true|false */
-	OPTION_STRING, /* const char *; the last wins */
-	OPTION_LIST,   /* struct strings */
+	OPTION_FLAG,         /* bool; --name, --name=true|false */
+	OPTION_STRING,       /* const char *; the last wins */
+	OPTION_LIST,         /* struct strings */
 	OPTION_IGNORED_FLAG, /* accepted for docker's sake, does nothing */
 	OPTION_IGNORED
 };

@@ -44,8 +44,8 @@ struct row {
 };
 
 /* Newest first: entries with a layer take the diff ids from the top. */
-static int make_rows(struct store *store, struct arena *arena, const struct history_options *o, const struct image *image,
-		     struct row *rows, struct err *err)
+static int make_rows(struct store *store, struct arena *arena, const struct history_options *o,
+		     const struct image *image, struct row *rows, struct err *err)
 {
 	const struct image_config *config = &image->config;
 	size_t layer = image->diff_id_count;

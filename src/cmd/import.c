@@ -14,7 +14,8 @@ struct import_options {
 
 #define AT(member) offsetof(struct import_options, member)
 static const struct option_spec options[] = {
-	{ "change", 'c', OPTION_LIST, AT(changes), "INSTRUCTION", "apply a Dockerfile instruction (CMD, ENV, USER, ...)" },
+	{ "change", 'c', OPTION_LIST, AT(changes), "INSTRUCTION",
+	  "apply a Dockerfile instruction (CMD, ENV, USER, ...)" },
 	{ "message", 'm', OPTION_STRING, AT(message), "TEXT", "comment of the history entry" },
 	{ "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "print the image id only" },
 	{ NULL },

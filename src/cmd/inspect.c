@@ -37,7 +37,8 @@ static struct json *names_of(struct store *store, struct arena *arena, const str
 	return list;
 }
 
-static struct json *describe(struct store *store, struct arena *arena, const struct image *image, const struct json *config)
+static struct json *describe(struct store *store, struct arena *arena, const struct image *image,
+			     const struct json *config)
 {
 	struct json *out = json_object(arena), *root = json_object(arena), *layers = json_array(arena);
 	json_set(arena, out, "Id", json_str(arena, digest_str(arena, &image->id)));

@@ -13,7 +13,8 @@ struct load_options {
 
 #define AT(member) offsetof(struct load_options, member)
 static const struct option_spec options[] = {
-	{ "input", 'i', OPTION_STRING, AT(input), "PATH", "archive or OCI layout directory; standard input without it" },
+	{ "input", 'i', OPTION_STRING, AT(input), "PATH",
+	  "archive or OCI layout directory; standard input without it" },
 	{ "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "print nothing" },
 	{ NULL },
 };

@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-	&command_build, &command_run,  &command_images, &command_history, &command_inspect, &command_tag,    &command_rmi,
-	&command_save,  &command_load, &command_import, &command_unshare, &command_system,  &command_doctor, &command_version,
+	&command_build,   &command_run,    &command_images, &command_history, &command_inspect,
+	&command_tag,     &command_rmi,    &command_save,   &command_load,    &command_import,
+	&command_unshare, &command_system, &command_doctor, &command_version,
 };
 
 struct globals {
@@ -32,7 +33,8 @@ static const struct option_spec global_options[] = {
 
 static void print_help(void)
 {
-	printf("Usage: kiln [OPTIONS] COMMAND\n\nBuilds container images without root and without a daemon.\n\nCommands:\n");
+	printf("Usage: kiln [OPTIONS] COMMAND\n\nBuilds container images without root and without a "
+	       "daemon.\n\nCommands:\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	printf("\nOptions:\n");
@@ -148,7 +150,8 @@ static int run_main(struct arena *arena, struct globals *globals, int argc, char
 }
 
 /* Options before the command's name. */
-static int parse_globals(struct arena *arena, struct globals *globals, int argc, char **argv, int *used, struct err *err)
+static int parse_globals(struct arena *arena, struct globals *globals, int argc, char **argv, int *used,
+			 struct err *err)
 {
 	static const struct command self = { .name = "", .stops_at_first_arg = true, .max_args = SIZE_MAX };
 	struct invocation invocation = { .command = &self, .arena = arena };

@@ -11,7 +11,8 @@ struct rmi_options {
 };
 
 static const struct option_spec options[] = {
-	{ "force", 'f', OPTION_FLAG, offsetof(struct rmi_options, force), NULL, "no error for what is not there; all names of an id" },
+	{ "force", 'f', OPTION_FLAG, offsetof(struct rmi_options, force), NULL,
+	  "no error for what is not there; all names of an id" },
 	{ NULL },
 };
 

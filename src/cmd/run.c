@@ -156,9 +156,9 @@ static int run_in_view(struct invocation *invocation, const struct image *image,
 		.root_is_mount = view->is_mount,
 		.argv = (const char *const *)strvec_argv(&argv),
 		.envp = (const char *const *)strvec_argv(&env),
-		.cwd = o->workdir				      ? o->workdir
+		.cwd = o->workdir                                    ? o->workdir
 		       : config->working_dir && *config->working_dir ? config->working_dir
-								      : "/",
+								     : "/",
 		.hostname = o->hostname,
 		.netns_fd = -1,
 		.stdin_fd = o->interactive || o->tty ? STDIN_FILENO : -1,
@@ -206,7 +206,8 @@ static int run_image(struct store *store, struct invocation *invocation, int *st
 		return -1;
 	enum view_kind kind;
 	struct store_work work = STORE_WORK_EMPTY;
-	if (view_probe(invocation->view, store_fd(store), &kind, NULL, err) < 0 || store_work_new(store, &work, err) < 0)
+	if (view_probe(invocation->view, store_fd(store), &kind, NULL, err) < 0 ||
+	    store_work_new(store, &work, err) < 0)
 		return -1;
 	struct view view = VIEW_EMPTY;
 	const struct view_spec spec = {

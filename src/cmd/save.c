@@ -47,7 +47,8 @@ static const char *name_of(struct store *store, struct arena *arena, const char 
 	return name && store_name_get(store, name, &named, NULL) == 0 && digest_equal(&named, &image->id) ? name : NULL;
 }
 
-static int save_to(struct store *store, struct arena *arena, struct save_spec *spec, const char *output, struct err *err)
+static int save_to(struct store *store, struct arena *arena, struct save_spec *spec, const char *output,
+		   struct err *err)
 {
 	struct stat st;
 	if (spec->format == SAVE_OCI_DIR) {
@@ -83,9 +84,9 @@ static int save_images(struct invocation *invocation, struct err *err)
 	if (parse_format(o->format ? o->format : "oci-archive", &spec.format, err) < 0)
 		return -1;
 	if (!o->output && (spec.format == SAVE_OCI_DIR || isatty(STDOUT_FILENO)))
-		return err_set(err, ERR_USAGE, spec.format == SAVE_OCI_DIR
-						       ? "--format oci-dir needs -o DIRECTORY"
-						       : "refusing to write an archive to a terminal: use -o FILE");
+		return err_set(err, ERR_USAGE,
+			       spec.format == SAVE_OCI_DIR ? "--format oci-dir needs -o DIRECTORY"
+							   : "refusing to write an archive to a terminal: use -o FILE");
 	scope_store struct store *store = NULL;
 	if (invocation_store(invocation, STORE_CREATE, &store, err) < 0)
 		return -1;
@@ -100,7 +101,9 @@ static int save_images(struct invocation *invocation, struct err *err)
 	}
 	spec.images = images;
 	spec.names = names;
-	return save_to(store, arena, &spec, o->output, err) < 0 ? err_wrap(err, "save to %s", o->output ? o->output : "standard output") : 0;
+	return save_to(store, arena, &spec, o->output, err) < 0
+		       ? err_wrap(err, "save to %s", o->output ? o->output : "standard output")
+		       : 0;
 }
 
 const struct command command_save = {

@@ -28,15 +28,20 @@ static int show_usage(struct invocation *invocation, struct err *err)
 	if (invocation_store(invocation, STORE_CREATE, &store, err) < 0 || store_usage(store, &usage, err) < 0)
 		return -1;
 	const char *const cells[] = {
-		"TYPE",	       "TOTAL",
-		"SIZE",	       "Images",
+		"TYPE",
+		"TOTAL",
+		"SIZE",
+		"Images",
 		arena_printf(arena, "%lld", (long long)usage.images),
 		size_words(arena, usage.image_bytes),
-		"Layers",      arena_printf(arena, "%lld", (long long)usage.layers),
+		"Layers",
+		arena_printf(arena, "%lld", (long long)usage.layers),
 		size_words(arena, usage.layer_bytes),
-		"Build cache", arena_printf(arena, "%lld", (long long)usage.cache_records),
+		"Build cache",
+		arena_printf(arena, "%lld", (long long)usage.cache_records),
 		size_words(arena, usage.cache_bytes),
-		"Other",       "-",
+		"Other",
+		"-",
 		size_words(arena, usage.other_bytes),
 	};
 	print_table(cells, ARRAY_LEN(cells) / 3, 3);
@@ -59,7 +64,8 @@ static int prune(struct invocation *invocation, struct err *err)
 	const struct system_options *o = invocation->options;
 	scope_store struct store *store = NULL;
 	int64_t freed;
-	if (confirm(o, o->all ? "all images and the build cache" : "images without a name and the build cache", err) < 0 ||
+	if (confirm(o, o->all ? "all images and the build cache" : "images without a name and the build cache", err) <
+		    0 ||
 	    invocation_store(invocation, STORE_CREATE, &store, err) < 0 ||
 	    store_prune(store, PRUNE_CACHE | PRUNE_DANGLING | (o->all ? PRUNE_IMAGES : 0), WAIT_MS, &freed, err) < 0)
 		return -1;

@@ -33,8 +33,8 @@ enum build_event_type {
 	BUILD_STEP_OUTPUT, /* text: one line, without its newline */
 	BUILD_STEP_CACHED,
 	BUILD_STEP_DONE,
-	BUILD_STEP_FAILED, /* text: the error */
-	BUILD_STEP_CANCELED, /* another one failed */
+	BUILD_STEP_FAILED,    /* text: the error */
+	BUILD_STEP_CANCELED,  /* another one failed */
 	BUILD_STEP_EXPLAINED, /* text: why the cache had nothing */
 	BUILD_WARNING
 };
@@ -45,13 +45,19 @@ struct build_event {
 	const char *name; /* "[build 2/5] RUN make" */
 	const char *text;
 	size_t len;
-	int64_t at_ms;    /* since the step started */
-	int line;         /* of the Dockerfile, 0 if none */
+	int64_t at_ms; /* since the step started */
+	int line;      /* of the Dockerfile, 0 if none */
 };
 
 typedef void build_listener(void *arg, const struct build_event *event);
 
-enum build_output_type { BUILD_OUTPUT_OCI, BUILD_OUTPUT_OCI_DIR, BUILD_OUTPUT_DOCKER, BUILD_OUTPUT_LOCAL, BUILD_OUTPUT_TAR };
+enum build_output_type {
+	BUILD_OUTPUT_OCI,
+	BUILD_OUTPUT_OCI_DIR,
+	BUILD_OUTPUT_DOCKER,
+	BUILD_OUTPUT_LOCAL,
+	BUILD_OUTPUT_TAR
+};
 struct build_output {
 	enum build_output_type type;
 	const char *dest; /* "-" is stdout, but for the two that are directories */
@@ -65,7 +71,7 @@ struct build_spec {
 	const char *dockerfile_path; /* where it was read, NULL: standard input */
 	const char *text;            /* of the Dockerfile */
 	size_t text_len;
-	const char *const *tags;     /* canonical names */
+	const char *const *tags; /* canonical names */
 	size_t tag_count;
 	const struct key_value *build_args; /* values are never NULL */
 	size_t build_arg_count;
@@ -84,10 +90,10 @@ struct build_spec {
 };
 
 struct build_result {
-	struct digest image;   /* id: digest of the configuration */
+	struct digest image;           /* id: digest of the configuration */
 	struct dockerfile_place place; /* on failure: where in the Dockerfile */
-	const char *excerpt;   /* on failure: its lines, or "" */
-	const char *failed_step; /* on failure of a step: its name, and the last lines of its output */
+	const char *excerpt;           /* on failure: its lines, or "" */
+	const char *failed_step;       /* on failure of a step: its name, and the last lines of its output */
 	const char *failed_output;
 };
 

@@ -21,10 +21,10 @@ struct json {
 	enum json_type type;
 	bool boolean;
 	int64_t integer;
-	const char *text; /* JSON_STR, and the literal of JSON_REAL */
-	struct json **items; /* JSON_ARRAY */
+	const char *text;            /* JSON_STR, and the literal of JSON_REAL */
+	struct json **items;         /* JSON_ARRAY */
 	struct json_member *members; /* JSON_OBJECT, in the order of the document */
-	size_t count; /* of items or members */
+	size_t count;                /* of items or members */
 };
 
 struct json_member {
@@ -37,8 +37,8 @@ struct json *json_parse(struct arena *arena, const char *text, size_t len, struc
 /* For the Dockerfile's exec form: an array of strings only. Returns 1 and *words (NULL-terminated) and *count if text
    is a valid JSON array of strings; 0 if it is not valid JSON or not an array (the shell form then); -1 with ERR_INPUT
    "when using JSON array syntax, arrays must be comprised of strings only". */
-int json_parse_words(struct arena *arena, const char *text, const char ***words, size_t *count, struct err *err)
-	MUST_CHECK;
+int json_parse_words(struct arena *arena, const char *text, const char ***words, size_t *count,
+		     struct err *err) MUST_CHECK;
 
 /* Lookups tolerate NULL and the wrong type by returning NULL / the fallback. */
 struct json *json_get(const struct json *object, const char *key);
@@ -67,8 +67,15 @@ void json_write_pretty(struct strbuf *buf, const struct json *value);
 void json_write_string(struct strbuf *buf, const char *text);
 
 /* ---- structs by table ---- */
-enum json_kind { JSON_FIELD_STR, JSON_FIELD_INT, JSON_FIELD_BOOL, JSON_FIELD_STRS, JSON_FIELD_OBJECT, JSON_FIELD_OBJECTS,
-		 JSON_FIELD_RAW };
+enum json_kind {
+	JSON_FIELD_STR,
+	JSON_FIELD_INT,
+	JSON_FIELD_BOOL,
+	JSON_FIELD_STRS,
+	JSON_FIELD_OBJECT,
+	JSON_FIELD_OBJECTS,
+	JSON_FIELD_RAW
+};
 enum json_field_flags { JSON_REQUIRED = 1 << 0, JSON_OMIT_EMPTY = 1 << 1 };
 
 /* One member of a struct: STR const char *, INT int64_t, BOOL bool, STRS const char ** + size_t count, OBJECT a nested
@@ -81,16 +88,39 @@ struct json_field {
 	const struct json_field *fields;
 };
 
-#define JSON_STRING(type, key, member, flag) { key, JSON_FIELD_STR, flag, offsetof(type, member), 0, 0, NULL }
-#define JSON_INTEGER(type, key, member, flag) { key, JSON_FIELD_INT, flag, offsetof(type, member), 0, 0, NULL }
-#define JSON_BOOLEAN(type, key, member, flag) { key, JSON_FIELD_BOOL, flag, offsetof(type, member), 0, 0, NULL }
-#define JSON_STRINGS(type, key, member, count, flag) \
-	{ key, JSON_FIELD_STRS, flag, offsetof(type, member), offsetof(type, count), 0, NULL }
-#define JSON_STRUCT(type, key, member, table, flag) { key, JSON_FIELD_OBJECT, flag, offsetof(type, member), 0, 0, table }
-#define JSON_STRUCTS(type, key, member, count, table, flag) \
-	{ key, JSON_FIELD_OBJECTS, flag, offsetof(type, member), offsetof(type, count), sizeof(*((type *)0)->member), table }
-#define JSON_VALUE(type, key, member, flag) { key, JSON_FIELD_RAW, flag, offsetof(type, member), 0, 0, NULL }
-#define JSON_END { NULL, 0, 0, 0, 0, 0, NULL }
+#define JSON_STRING(type, key, member, flag)                                  \
+	{                                                                     \
+		key, JSON_FIELD_STR, flag, offsetof(type, member), 0, 0, NULL \
+	}
+#define JSON_INTEGER(type, key, member, flag)                                 \
+	{                                                                     \
+		key, JSON_FIELD_INT, flag, offsetof(type, member), 0, 0, NULL \
+	}
+#define JSON_BOOLEAN(type, key, member, flag)                                  \
+	{                                                                      \
+		key, JSON_FIELD_BOOL, flag, offsetof(type, member), 0, 0, NULL \
+	}
+#define JSON_STRINGS(type, key, member, count, flag)                                               \
+	{                                                                                          \
+		key, JSON_FIELD_STRS, flag, offsetof(type, member), offsetof(type, count), 0, NULL \
+	}
+#define JSON_STRUCT(type, key, member, table, flag)                               \
+	{                                                                         \
+		key, JSON_FIELD_OBJECT, flag, offsetof(type, member), 0, 0, table \
+	}
+#define JSON_STRUCTS(type, key, member, count, table, flag)                                   \
+	{                                                                                     \
+		key, JSON_FIELD_OBJECTS, flag, offsetof(type, member), offsetof(type, count), \
+			sizeof(*((type *)0)->member), table                                   \
+	}
+#define JSON_VALUE(type, key, member, flag)                                   \
+	{                                                                     \
+		key, JSON_FIELD_RAW, flag, offsetof(type, member), 0, 0, NULL \
+	}
+#define JSON_END                          \
+	{                                 \
+		NULL, 0, 0, 0, 0, 0, NULL \
+	}
 
 /* Fills *out (zeroed by the caller) from an object; unknown keys are ignored; a missing JSON_REQUIRED or a wrong type
    is ERR_INPUT naming the path: "config": "mediaType": has the wrong type. null counts as missing. */

@@ -47,25 +47,25 @@ int context_open(struct arena *arena, const char *path, const char *dockerfile_p
 struct copy_spec {
 	const char *const *sources; /* expanded; patterns by path_match */
 	size_t source_count;
-	const char *dest;           /* expanded, absolute (WORKDIR already joined), trailing '/' kept: it means a directory */
-	bool parents;               /* --parents with its /./ pivot and ** */
+	const char *dest; /* expanded, absolute (WORKDIR already joined), trailing '/' kept: it means a directory */
+	bool parents;     /* --parents with its /./ pivot and ** */
 	const char *const *excludes;
 	size_t exclude_count;
 };
 
 /* One thing named by the sources, after globbing; in the order of copying. */
 struct copy_item {
-	const char *path;      /* clean, in the source; the final symlink already followed inside the root */
-	struct stat st;        /* of what path resolves to */
-	const char *base;      /* name it gets inside a directory destination */
-	const char *below;     /* --parents: directories to keep, below dest; else "" */
+	const char *path;  /* clean, in the source; the final symlink already followed inside the root */
+	struct stat st;    /* of what path resolves to */
+	const char *base;  /* name it gets inside a directory destination */
+	const char *below; /* --parents: directories to keep, below dest; else "" */
 	bool from_pattern;
 };
 struct copy_plan {
 	struct copy_item *items;
 	size_t count;
 	const struct ignore *exclude; /* from spec.excludes, or NULL */
-	bool dest_is_dir;   /* trailing slash, several items, or a directory among them */
+	bool dest_is_dir;             /* trailing slash, several items, or a directory among them */
 	const char *dest;
 	bool parents;
 };
@@ -84,8 +84,8 @@ int copy_digest(const struct source *source, const struct copy_plan *plan, struc
 		int64_t *bytes, struct err *err) MUST_CHECK;
 /* For --explain: appends "path<TAB>hex digest\n" for each file to list, at most max lines. */
 struct strbuf;
-int copy_digest_list(const struct source *source, const struct copy_plan *plan, struct digest *digest, struct strbuf *list,
-		     size_t max, struct err *err) MUST_CHECK;
+int copy_digest_list(const struct source *source, const struct copy_plan *plan, struct digest *digest,
+		     struct strbuf *list, size_t max, struct err *err) MUST_CHECK;
 
 /* ---- copying (copy.c) ---- */
 
@@ -93,7 +93,7 @@ struct copy_options {
 	bool set_owner; /* --chown */
 	uint32_t uid, gid;
 	const char *chmod; /* octal or symbolic text, NULL: keep */
-	int64_t clamp;     /* mtimes later than this become this; INT64_MAX: none. Directories that are made get min(now, clamp) */
+	int64_t clamp; /* mtimes later than this become this; INT64_MAX: none. Directories that are made get min(now, clamp) */
 };
 
 /* Copies the plan's items to plan->dest beneath dest (the merged root of a view; ROOT_CHROOT): parents made 0755, the

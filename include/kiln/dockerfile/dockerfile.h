@@ -49,42 +49,42 @@ struct instruction_flag {
 };
 
 struct heredoc {
-	const char *name;    /* delimiter without quotes: also the file name in COPY */
-	const char *body;    /* verbatim; tabs are already stripped for <<- (chomp) when used by COPY; see raw_body */
-	const char *raw_body;/* verbatim, tabs kept: what a RUN's shell gets */
-	int fd;              /* digits before <<, -1 if none */
-	bool expand;         /* delimiter was not quoted */
-	bool chomp;          /* <<- */
+	const char *name;     /* delimiter without quotes: also the file name in COPY */
+	const char *body;     /* verbatim; tabs are already stripped for <<- (chomp) when used by COPY; see raw_body */
+	const char *raw_body; /* verbatim, tabs kept: what a RUN's shell gets */
+	int fd;               /* digits before <<, -1 if none */
+	bool expand;          /* delimiter was not quoted */
+	bool chomp;           /* <<- */
 };
 
 struct instruction {
 	enum instruction_kind kind;
 	int first_line, last_line; /* 1-based, inclusive, heredoc bodies included */
-	const char *original;      /* the logical line: continuations joined, comments dropped, leading keyword included;
+	const char *original; /* the logical line: continuations joined, comments dropped, leading keyword included;
 				      for progress and history labels. Heredocs: the first line only. */
-	const char *text;          /* what follows the keyword and the flags, trimmed; RUN/CMD/ENTRYPOINT shell form is
+	const char *text;     /* what follows the keyword and the flags, trimmed; RUN/CMD/ENTRYPOINT shell form is
 				      exactly this */
-	const char *comment;       /* doc comment above (joined), or NULL */
+	const char *comment;  /* doc comment above (joined), or NULL */
 	struct instruction_flag *flags;
 	size_t flag_count;
-	bool is_json;              /* exec form */
-	const char **words;        /* never NULL, NULL-terminated. Exec form: the argv; COPY/ADD: sources then destination,
+	bool is_json;       /* exec form */
+	const char **words; /* never NULL, NULL-terminated. Exec form: the argv; COPY/ADD: sources then destination,
 				      still unexpanded (split at blanks, quotes kept for expansion; JSON: as is); EXPOSE
 				      (sorted), VOLUME, SHELL: the words; WORKDIR, USER, STOPSIGNAL, MAINTAINER: one word,
 				      the rest of the line */
 	size_t word_count;
-	struct key_value *pairs;   /* ENV, LABEL, ARG */
+	struct key_value *pairs; /* ENV, LABEL, ARG */
 	size_t pair_count;
-	bool is_legacy_pair;       /* ENV k v */
-	struct heredoc *heredocs;  /* in the order of the line. COPY/ADD: those of its words, in their order */
+	bool is_legacy_pair;      /* ENV k v */
+	struct heredoc *heredocs; /* in the order of the line. COPY/ADD: those of its words, in their order */
 	size_t heredoc_count;
 	const struct heredoc **word_heredocs; /* COPY/ADD: for each word the heredoc that it is, or NULL for a file */
-	bool is_heredoc_command;   /* RUN: the text is one heredoc and nothing else, so its body is the command */
+	bool is_heredoc_command; /* RUN: the text is one heredoc and nothing else, so its body is the command */
 
 	/* FROM */
-	const char *base;          /* unexpanded */
-	const char *stage_name;    /* lower-cased, NULL if none */
-	const char *platform;      /* unexpanded, NULL if none */
+	const char *base;       /* unexpanded */
+	const char *stage_name; /* lower-cased, NULL if none */
+	const char *platform;   /* unexpanded, NULL if none */
 
 	/* HEALTHCHECK: durations in ns, 0 = not given; test is ["NONE"], ["CMD", ...] or ["CMD-SHELL", text],
 	   NULL-terminated */
@@ -104,18 +104,18 @@ bool instruction_flag_is_set(const struct instruction *instruction, const char *
 
 struct stage {
 	const struct instruction *from;
-	const char *name; /* NULL if unnamed */
+	const char *name;                 /* NULL if unnamed */
 	struct instruction *instructions; /* without FROM */
 	size_t count;
 };
 
 struct dockerfile {
-	const char *name; /* for messages: "Dockerfile" as the user named it */
+	const char *name;   /* for messages: "Dockerfile" as the user named it */
 	const char *source; /* the text, for excerpts */
 	size_t source_len;
-	char escape; /* '\\' or '`' */
-	const char *syntax; /* # syntax= value, NULL if none: accepted, never pulled */
-	const char *check;  /* # check= value, NULL if none */
+	char escape;                     /* '\\' or '`' */
+	const char *syntax;              /* # syntax= value, NULL if none: accepted, never pulled */
+	const char *check;               /* # check= value, NULL if none */
 	struct instruction *global_args; /* ARG before the first FROM */
 	size_t global_arg_count;
 	struct stage *stages;
@@ -124,7 +124,7 @@ struct dockerfile {
 		int line;
 		const char *rule; /* lint rule name, e.g. "NoEmptyContinuation" */
 		const char *message;
-	} *warnings;
+	} * warnings;
 	size_t warning_count;
 };
 

@@ -35,7 +35,7 @@ struct ignore *ignore_new(struct arena *arena, const char *const *patterns, size
  *	struct ignore_state b = ignore_child(ignore, &a, "a/b", NULL);
  */
 struct ignore_state {
-	size_t last;   /* the last pattern that matched, from 1; 0: none */
+	size_t last; /* the last pattern that matched, from 1; 0: none */
 	bool excluded;
 };
 struct ignore_state ignore_root(const struct ignore *ignore);

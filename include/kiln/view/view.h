@@ -31,7 +31,7 @@ int view_kind_parse(enum view_kind *kind, const char *text, struct err *err) MUS
 struct view_spec {
 	enum view_kind kind; /* not VIEW_AUTO: view_probe first */
 	int work_fd;
-	const int *lowers; /* layer trees, [0] topmost; readable directory fds */
+	const int *lowers;  /* layer trees, [0] topmost; readable directory fds */
 	size_t lower_count; /* 0: FROM scratch */
 	bool read_only;     /* no changes wanted: COPY --from, kiln run uses a writable one that is abandoned */
 	/* copy only: a directory that lives as long as the stage. The working tree in it is reused when it stands for
@@ -44,13 +44,16 @@ struct view_spec {
 
 struct view {
 	enum view_kind kind;
-	int root_fd; /* the merged tree: usable as dirfd, and by open_tree/move_mount; owned by the view */
-	int work_fd; /* dup */
+	int root_fd;   /* the merged tree: usable as dirfd, and by open_tree/move_mount; owned by the view */
+	int work_fd;   /* dup */
 	bool is_mount; /* root_fd is the root of a mount (detached or not): the cage may move_mount or bind it */
 	pid_t helper;  /* fuse-overlayfs, or -1 */
 	void *state;
 };
-#define VIEW_EMPTY { .root_fd = -1, .work_fd = -1, .helper = -1 }
+#define VIEW_EMPTY                                         \
+	{                                                  \
+		.root_fd = -1, .work_fd = -1, .helper = -1 \
+	}
 
 int view_open(struct view *view, const struct view_spec *spec, struct err *err) MUST_CHECK;
 /* Ends the view and leaves work_fd/"upper" as a settled layer tree (layer_tree_settle with clamp: mtimes later than
@@ -65,6 +68,7 @@ void view_release(struct view *view);
    chooses overlay, else copy, and appends the reason ("overlay: mount: EPERM ...") to reasons if not NULL. A kind that is
    asked for by name and does not work is ERR_UNSUPPORTED with its reason. */
 struct strbuf;
-int view_probe(enum view_kind want, int dir_fd, enum view_kind *chosen, struct strbuf *reasons, struct err *err) MUST_CHECK;
+int view_probe(enum view_kind want, int dir_fd, enum view_kind *chosen, struct strbuf *reasons,
+	       struct err *err) MUST_CHECK;
 
 #endif
