@@ -17,6 +17,7 @@ outside_base='open open64 creat stat lstat chmod lchown chown rename mkdir rmdir
 # Paths that the kernel made, not an image: "FILE:.*CALL" as extended regular expressions.
 kernels_paths='
 ^src/layer/node.c:.*fopen\(map,
+^src/store/compare.c:.*getxattr\(path,
 ^[^:]*:[0-9]*:.*\(proc_path\(
 '
 

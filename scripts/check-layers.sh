@@ -15,7 +15,7 @@ codec: base
 dockerfile: base
 oci: base codec
 layer: base codec
-context: base codec dockerfile
+context: base codec dockerfile layer
 view: base codec layer
 sandbox: base codec
 store: base codec oci layer

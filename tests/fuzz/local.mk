@@ -10,8 +10,11 @@ fuzz_targets = \
 	tests/fuzz/fuzz-inflate \
 	tests/fuzz/fuzz-json \
 	tests/fuzz/fuzz-manifest \
+	tests/fuzz/fuzz-passwd \
+	tests/fuzz/fuzz-profile \
 	tests/fuzz/fuzz-recipe \
 	tests/fuzz/fuzz-reference \
+	tests/fuzz/fuzz-subid \
 	tests/fuzz/fuzz-tar
 check_PROGRAMS += $(fuzz_targets)
 TESTS += $(fuzz_targets)
@@ -52,12 +55,21 @@ tests_fuzz_fuzz_json_LDADD = $(codec_libs)
 tests_fuzz_fuzz_manifest_SOURCES = tests/fuzz/fuzz-manifest.c $(fuzz_main)
 tests_fuzz_fuzz_manifest_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_manifest_LDADD = $(oci_libs)
+tests_fuzz_fuzz_passwd_SOURCES = tests/fuzz/fuzz-passwd.c $(fuzz_main)
+tests_fuzz_fuzz_passwd_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_passwd_LDADD = $(sandbox_libs)
+tests_fuzz_fuzz_profile_SOURCES = tests/fuzz/fuzz-profile.c $(fuzz_main)
+tests_fuzz_fuzz_profile_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_profile_LDADD = $(base_libs)
 tests_fuzz_fuzz_recipe_SOURCES = tests/fuzz/fuzz-recipe.c $(fuzz_main)
 tests_fuzz_fuzz_recipe_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_recipe_LDADD = $(layer_libs)
 tests_fuzz_fuzz_reference_SOURCES = tests/fuzz/fuzz-reference.c $(fuzz_main)
 tests_fuzz_fuzz_reference_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_reference_LDADD = $(oci_libs)
+tests_fuzz_fuzz_subid_SOURCES = tests/fuzz/fuzz-subid.c $(fuzz_main)
+tests_fuzz_fuzz_subid_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_subid_LDADD = $(base_libs)
 tests_fuzz_fuzz_tar_SOURCES = tests/fuzz/fuzz-tar.c $(fuzz_main)
 tests_fuzz_fuzz_tar_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_tar_LDADD = $(codec_libs)
