@@ -54,7 +54,7 @@ static struct json *step_note(struct build *build, const struct step *step)
 	struct arena *arena = build->arena;
 	struct json *note = json_object(arena), *inputs = json_array(arena);
 	json_set(arena, note, "stage", json_int(arena, (int64_t)step->stage->index));
-	json_set(arena, note, "position", json_int(arena, (int64_t)step->stage->position));
+	json_set(arena, note, "step", json_int(arena, step->stage->step_number));
 	json_set(arena, note, "parent", json_str(arena, digest_str(arena, &step->stage->key)));
 	for (size_t i = 0; i < step->inputs.count; i++) {
 		json_push(arena, inputs, json_str(arena, step->inputs.items[i].name));
@@ -87,7 +87,7 @@ static const struct json *find_last(const struct build *build, const struct step
 			continue;
 		if (has_same_inputs(note, &step->inputs))
 			return note;
-		if (json_get_int(note, "position", -1) == (int64_t)step->stage->position)
+		if (json_get_int(note, "step", -1) == step->stage->step_number)
 			in_place = note;
 	}
 	return in_place;
@@ -136,10 +136,10 @@ static const char *first_difference(struct build *build, const char *old, const 
 		return arena_printf(build->arena, "%.*s is gone", a_len, a);
 	if (!*a || !*b || a_len != b_len || memcmp(a, b, (size_t)a_len) != 0)
 		return "the files that it copies come in another order";
-	if (strncmp(a + a_len + 1, b + b_len + 1, DIGEST_HEX) == 0 || a[a_len + 1] == '-')
+	const char *was = a + a_len + 1, *is = b + b_len + 1;
+	if (*was == '-' || *is == '-' || strncmp(was, is, DIGEST_HEX) == 0)
 		return arena_printf(build->arena, "%.*s has another type, mode or attribute", a_len, a);
-	return arena_printf(build->arena, "%.*s changed (%.*s -> %.*s)", a_len, a, SHOWN, a + a_len + 1, SHOWN,
-			    b + b_len + 1);
+	return arena_printf(build->arena, "%.*s changed (%.*s -> %.*s)", a_len, a, SHOWN, was, SHOWN, is);
 }
 
 /* What differs between the files of the last build and those that the step takes now. */

@@ -161,26 +161,53 @@ s
 	rm -r clock* list*
 }
 
-@test "changes to a file that has several names in a lower layer are equal under the three views" {
-	need_all_views
+@test "a change of all names of a file of a lower layer is the same layer under overlay and copy" {
 	dockerfile Dockerfile.links <<-'END'
 		FROM tools
-		RUN for d in owner one data removed added moved; do mkdir /$d; echo $d >/$d/1; ln /$d/1 /$d/2; ln /$d/1 /$d/3; done
+		RUN mkdir /owner && echo owner >/owner/1 && ln /owner/1 /owner/2 && ln /owner/1 /owner/3
 		RUN chown web /owner/1 /owner/2 /owner/3
-		RUN chown web /one/1
-		RUN echo more >>/data/1
+	END
+	local view
+	for view in overlay copy; do
+		SOURCE_DATE_EPOCH=1600000000 run -0 kiln --view "$view" build --no-cache -q -f Dockerfile.links -t "links:$view" .
+		in_image "links:$view" sh -c 'stat -c "%U" /owner/*'
+		equal "$output" $'web\nweb\nweb' "$view"
+	done
+	equal "$(diff_ids links:copy)" "$(diff_ids links:overlay)"
+}
+
+# Here the layers may differ (HACKING.md says how), the files do not.
+@test "names that come and go beside others of one file give the same files under overlay and copy" {
+	dockerfile Dockerfile.names <<-'END'
+		FROM tools
+		RUN for d in removed added moved; do mkdir /$d; echo $d >/$d/1; ln /$d/1 /$d/2; ln /$d/1 /$d/3; done
 		RUN rm /removed/1
 		RUN ln /added/2 /added/4
 		RUN mv /moved/1 /moved/9
 	END
 	local view
-	for view in overlay fuse-overlayfs copy; do
-		SOURCE_DATE_EPOCH=1600000000 run -0 kiln --view "$view" build --no-cache -q -f Dockerfile.links -t "links:$view" .
-		in_image "links:$view" sh -c 'stat -c "%U" /owner/*; cat /data/1 /moved/9 /added/4'
-		equal "$output" $'web\nweb\nweb\ndata\nmore\nmoved\nadded' "$view"
+	for view in overlay copy; do
+		run -0 kiln --view "$view" build --no-cache -q -f Dockerfile.names -t "names:$view" .
+		in_image "names:$view" sh -c 'cd /; for f in removed/* added/* moved/*; do echo $f $(cat $f); done'
+		equal "$(grep -c . <<<"$output")" 9 "$view"
+		printf '%s\n' "$output" >"names-$view"
 	done
-	equal "$(diff_ids links:fuse-overlayfs)" "$(diff_ids links:overlay)"
-	equal "$(diff_ids links:copy)" "$(diff_ids links:overlay)"
+	diff names-overlay names-copy
+}
+
+# fuse-overlayfs shows all names of a file of a lower layer as one file, and copies up only the name through which it was
+# changed first. What the step saw and what is kept differ then; see HACKING.md. This pins it, so that it is noticed when a
+# newer fuse-overlayfs does better.
+@test "fuse-overlayfs keeps a change of a file with several names in a lower layer under one of them" {
+	need_all_views
+	dockerfile Dockerfile.links <<-'END'
+		FROM tools
+		RUN mkdir /owner && echo owner >/owner/1 && ln /owner/1 /owner/2
+		RUN chown web /owner/1 /owner/2
+	END
+	kiln --view fuse-overlayfs build --no-cache -q -f Dockerfile.links -t links:fuse .
+	in_image links:fuse sh -c 'stat -c "%U" /owner/* | sort'
+	equal "$output" $'root\nweb'
 }
 
 @test "a view is forced, and one that is not known is an error" {
