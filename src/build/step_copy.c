@@ -419,6 +419,7 @@ enum step_ready step_copy_prepare(struct build *build, struct step *step, struct
 	strbuf_addstr(&history, " # buildkit");
 	step->history = arena_strdup(build->arena, strbuf_str(&history));
 	step->plan.dest = step->copy.dest;
+	step->copy.chmod = step->chmod;
 	/* `--from=` copies from the context: trap 33. */
 	return from && *from ? take_from(build, step, from, err) : digest_context(build, step, err);
 }

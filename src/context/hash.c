@@ -26,6 +26,7 @@ struct first_name { /* of a file with several names */
 
 struct hashing {
 	const struct source *source;
+	const struct copy_plan *plan;
 	void *links; /* tsearch tree of struct first_name */
 	struct hasher *total;
 	struct hasher *file;
@@ -125,11 +126,12 @@ static int compare_files(const void *a, const void *b)
 	return x->ino < y->ino ? -1 : x->ino > y->ino;
 }
 
-/* Names of one file stay names of one file in the copy, so which are is part of what is taken. */
-static void hash_hard_link(struct hashing *hashing, const struct stat *st)
+/* Names of one file stay names of one file in the copy, so which are is part of what is taken: the number of the first of
+   them, -1 if there is none before. */
+static int64_t first_name(struct hashing *hashing, const struct stat *st)
 {
 	if (st->st_nlink < 2)
-		return;
+		return -1;
 	struct first_name *own = malloc(sizeof(*own));
 	if (!own)
 		abort();
@@ -138,19 +140,55 @@ static void hash_hard_link(struct hashing *hashing, const struct stat *st)
 	if (!found)
 		abort();
 	if (*found == own)
-		return;
-	hasher_int(hashing->total, (*found)->number);
+		return -1;
 	free(own);
+	return (*found)->number;
 }
 
-static void list_entry(struct hashing *hashing, const struct walk_entry *entry, const struct digest *digest)
+/* What the copy's mode will be, so that the umask of a checkout does not count under --chmod. */
+static int mode_taken(const struct hashing *hashing, const struct stat *st, mode_t *mode, struct err *err)
+{
+	*mode = S_ISLNK(st->st_mode) ? 0777 : st->st_mode & 07777;
+	if (!hashing->plan->chmod || S_ISLNK(st->st_mode))
+		return 0;
+	return chmod_apply(hashing->plan->chmod, *mode, S_ISDIR(st->st_mode), mode, err);
+}
+
+static void list_entry(struct hashing *hashing, const struct walk_entry *entry, mode_t mode,
+		       const struct digest *digest)
 {
 	char hex[DIGEST_HEX + 1] = "-";
 	if (!hashing->list || hashing->listed++ >= hashing->list_max)
 		return;
 	if (digest)
 		digest_hex(digest, hex);
-	strbuf_addf(hashing->list, "%s\t%s-%o\n", *entry->path ? entry->path : ".", hex, entry->st.st_mode & 07777);
+	strbuf_addf(hashing->list, "%s\t%s-%o\n", *entry->path ? entry->path : ".", hex, mode);
+}
+
+/* The size stands before the digest, which is of contents and xattrs one after the other. */
+static int hash_file(struct hashing *hashing, const struct walk_entry *entry, mode_t mode, struct err *err)
+{
+	struct digest digest;
+	if (digest_file(hashing, entry, &digest, err) < 0)
+		return -1;
+	hasher_int(hashing->total, entry->st.st_size);
+	hasher_int(hashing->total, first_name(hashing, &entry->st));
+	hasher_field(hashing->total, digest.bytes, sizeof(digest.bytes));
+	hashing->bytes += entry->st.st_size;
+	list_entry(hashing, entry, mode, &digest);
+	return 0;
+}
+
+static int hash_other(struct hashing *hashing, const struct walk_entry *entry, mode_t mode, struct err *err)
+{
+	list_entry(hashing, entry, mode, NULL);
+	if (S_ISDIR(entry->st.st_mode))
+		return hash_dir_xattrs(hashing, entry, err);
+	if (S_ISLNK(entry->st.st_mode))
+		return hash_link(hashing, entry, err);
+	if (S_ISCHR(entry->st.st_mode) || S_ISBLK(entry->st.st_mode))
+		hasher_int(hashing->total, (int64_t)entry->st.st_rdev);
+	return 0;
 }
 
 static int hash_entry(void *arg, const struct walk_entry *entry, struct err *err)
@@ -158,32 +196,17 @@ static int hash_entry(void *arg, const struct walk_entry *entry, struct err *err
 	struct hashing *hashing = arg;
 	const struct stat *st = &entry->st;
 	/* A socket of the context is copied as an empty file. */
-	mode_t type = S_ISSOCK(st->st_mode) ? S_IFREG : st->st_mode & S_IFMT;
+	mode_t type = S_ISSOCK(st->st_mode) ? S_IFREG : st->st_mode & S_IFMT, mode;
+	if (mode_taken(hashing, st, &mode, err) < 0)
+		return -1;
 	hasher_text(hashing->total, entry->below);
-	hasher_int(hashing->total, type | (S_ISLNK(st->st_mode) ? 0777 : st->st_mode & 07777));
+	hasher_int(hashing->total, type | mode);
 	if (hashing->source->keep_owner) {
 		hasher_int(hashing->total, st->st_uid);
 		hasher_int(hashing->total, st->st_gid);
 	}
 	hashing->count++;
-	if (S_ISREG(st->st_mode)) {
-		struct digest digest;
-		if (digest_file(hashing, entry, &digest, err) < 0)
-			return -1;
-		hash_hard_link(hashing, st);
-		hashing->bytes += st->st_size;
-		hasher_field(hashing->total, digest.bytes, sizeof(digest.bytes));
-		list_entry(hashing, entry, &digest);
-		return 0;
-	}
-	list_entry(hashing, entry, NULL);
-	if (S_ISDIR(st->st_mode))
-		return hash_dir_xattrs(hashing, entry, err);
-	if (S_ISLNK(st->st_mode))
-		return hash_link(hashing, entry, err);
-	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
-		hasher_int(hashing->total, (int64_t)st->st_rdev);
-	return 0;
+	return S_ISREG(st->st_mode) ? hash_file(hashing, entry, mode, err) : hash_other(hashing, entry, mode, err);
 }
 
 static int hash_items(struct hashing *hashing, const struct copy_plan *plan, struct err *err)
@@ -208,6 +231,7 @@ static int run(struct hashing *hashing, const struct copy_plan *plan, struct dig
 	scope_free char *chunk = malloc(CHUNK);
 	if (!chunk)
 		abort();
+	hashing->plan = plan;
 	hashing->total = total;
 	hashing->file = file;
 	hashing->chunk = chunk;

@@ -270,8 +270,12 @@ int copy_select(struct arena *arena, const struct source *source, const struct c
 {
 	struct copy_plan made = { .dest = spec->dest,
 				  .dest_is_dir = text_ends(spec->dest, "/"),
+				  .chmod = spec->chmod,
 				  .parents = spec->parents };
 	struct selection selection = { arena, source, spec, &made };
+	mode_t any;
+	if (spec->chmod && chmod_apply(spec->chmod, 0, false, &any, err) < 0)
+		return -1;
 	if (spec->exclude_count) {
 		made.exclude = ignore_new(arena, spec->excludes, spec->exclude_count, err);
 		if (!made.exclude)

@@ -51,6 +51,7 @@ struct copy_spec {
 	bool parents;     /* --parents with its /./ pivot and ** */
 	const char *const *excludes;
 	size_t exclude_count;
+	const char *chmod; /* as in copy_options, for the digest: what counts is the mode that a file gets; or NULL */
 };
 
 /* One thing named by the sources, after globbing; in the order of copying. */
@@ -67,18 +68,19 @@ struct copy_plan {
 	const struct ignore *exclude; /* from spec.excludes, or NULL */
 	bool dest_is_dir;             /* trailing slash, several items, or a directory among them */
 	const char *dest;
+	const char *chmod;
 	bool parents;
 };
 
-/* A literal source that does not exist (or is ignored) is ERR_NOT_FOUND: "/x": not found, with a hint when .dockerignore excludes it or a name nearby exists.
+/* A chmod that is none is ERR_INPUT. A literal source that does not exist (or is ignored) is ERR_NOT_FOUND: "/x": not found, with a hint when .dockerignore excludes it or a name nearby exists.
    A pattern that matches nothing is fine. */
 int copy_select(struct arena *arena, const struct source *source, const struct copy_spec *spec, struct copy_plan *plan,
 		struct err *err) MUST_CHECK;
 
 /* ---- content digest (hash.c): part of the cache key ---- */
 
-/* Of exactly the files that the plan takes, in a fixed order: relative names, types, modes (& 07777; not of symlinks),
-   sizes, contents, link targets, device numbers, user.* xattrs and security.capability, owners if source->keep_owner. Not times. A file that changes
+/* Of exactly the files that the plan takes, in a fixed order: relative names, types, modes (& 07777, after plan->chmod; not
+   of symlinks), sizes, contents, link targets, device numbers, user.* xattrs and security.capability, owners if source->keep_owner. Not times. A file that changes
    while it is read is ERR_INPUT naming it. count and bytes (may be NULL) are for progress. */
 int copy_digest(const struct source *source, const struct copy_plan *plan, struct digest *digest, int64_t *count,
 		int64_t *bytes, struct err *err) MUST_CHECK;
