@@ -191,7 +191,7 @@ static int run_in_view(struct invocation *invocation, const struct image *image,
 	/* A program that could not be started: the shell's and docker's statuses. */
 	if (ran < 0 && err->kind == ERR_NOT_FOUND)
 		err_status(err, ERR_COMMAND, 127, "%s", arena_strdup(arena, err->msg));
-	else if (ran < 0 && err_is_errno(err, EACCES))
+	else if (ran < 0 && (err_is_errno(err, EACCES) || err_is_errno(err, EISDIR) || err_is_errno(err, ENOEXEC)))
 		err_status(err, ERR_COMMAND, 126, "%s", arena_strdup(arena, err->msg));
 	return ran;
 }

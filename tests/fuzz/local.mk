@@ -2,6 +2,7 @@
 
 fuzz_targets = \
 	tests/fuzz/fuzz-apply \
+	tests/fuzz/fuzz-chmod \
 	tests/fuzz/fuzz-config \
 	tests/fuzz/fuzz-dockerfile \
 	tests/fuzz/fuzz-expand \
@@ -28,6 +29,9 @@ fuzz_main = tests/fuzz/replay.c
 fuzz_ldflags = $(AM_LDFLAGS)
 endif
 
+tests_fuzz_fuzz_chmod_SOURCES = tests/fuzz/fuzz-chmod.c $(fuzz_main)
+tests_fuzz_fuzz_chmod_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_chmod_LDADD = $(context_libs)
 tests_fuzz_fuzz_apply_SOURCES = tests/fuzz/fuzz-apply.c $(fuzz_main)
 tests_fuzz_fuzz_apply_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_apply_LDADD = $(layer_libs)

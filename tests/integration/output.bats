@@ -474,7 +474,8 @@ ID|AGO|RUN /bin/sh -c dd if=/dev/zero of=/zeros bs=…|1.5MB|buildkit.dockerfile
 			! grep -q ready out || break
 			sleep 0.1
 		done
-		sleep 0.3
+		# The shell has handlers of its own until it has become the sleep.
+		sleep 2
 		kill "-$signal" "$pid"
 		status=0
 		wait "$pid" || status=$?

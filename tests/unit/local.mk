@@ -23,6 +23,7 @@ unit_tests = \
 	tests/unit/test-codec-json \
 	tests/unit/test-codec-stream \
 	tests/unit/test-codec-untar \
+	tests/unit/test-context-chmod \
 	tests/unit/test-dockerfile-cases \
 	tests/unit/test-dockerfile-expand \
 	tests/unit/test-dockerfile-flags \
@@ -110,6 +111,7 @@ tests_unit_test_codec_json_table_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_json_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_stream_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_untar_LDADD = $(codec_libs) $(CMOCKA_LIBS)
+tests_unit_test_context_chmod_LDADD = $(context_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_cases_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_expand_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_flags_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
