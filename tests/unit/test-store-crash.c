@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store-fixture.h"
 
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <time.h>
+
+#include "kill.h"
 
 /*
  * A process that changes a store is killed at each of its system calls, one after the other. The next one must find the store
@@ -13,8 +12,6 @@
  */
 
 #define NAME "docker.io/library/app:latest"
-
-typedef void operation(struct scratch *scratch, int round);
 
 static void write_image(struct scratch *scratch, int round)
 {
@@ -67,42 +64,6 @@ static void make_and_reset(struct scratch *scratch, int round)
 	assert_ok(store_reset(path, 0, &err), err);
 }
 
-/* ---- killing ---- */
-
-static pid_t start_traced(operation *run, struct scratch *scratch, int round)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		raise(SIGSTOP);
-		run(scratch, round);
-		_exit(0);
-	}
-	return pid;
-}
-
-/* True if it was killed at its call number `calls`; false if it ended before that. */
-static bool kill_at(operation *run, struct scratch *scratch, int round, int calls)
-{
-	pid_t pid = start_traced(run, scratch, round);
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	/* Each call stops twice, before and after. */
-	for (int i = 0; i < 2 * calls && WIFSTOPPED(status); i++) {
-		assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-	}
-	if (!WIFSTOPPED(status)) {
-		assert_int_equal(status, 0);
-		return false;
-	}
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return true;
-}
-
 static void assert_survived(struct scratch *scratch)
 {
 	struct store *store = open_store(scratch, STORE_CREATE);
@@ -119,9 +80,9 @@ static void survive(struct scratch *scratch, operation *run)
 
 	/* The first calls, which make a store, and then with steps that do not fall into the rhythm of a loop. Now and then a
 	   new store, so that there are not too many layers to verify. */
-	for (int calls = 1; kill_at(run, scratch, round++, calls); calls += calls < 40 ? 1 : 11) {
+	for (int calls = 1; kill_at(run, scratch, round++, calls); calls += calls < 40 ? 2 : 17) {
 		assert_survived(scratch);
-		if (++points % 8 == 0)
+		if (++points % 4 == 0)
 			assert_ok(file_remove_tree(scratch->fd, "store", &err), err);
 	}
 	assert_true(points > 20);
@@ -190,6 +151,8 @@ static pid_t start(operation *run, struct scratch *scratch, int number)
 {
 	pid_t pid = fork();
 
+	/* kill(-1) would be the end of everything. */
+	assert_true(pid >= 0);
 	if (pid == 0) {
 		run(scratch, number);
 		_exit(0);

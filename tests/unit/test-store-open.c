@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static int try_open(struct scratch *scratch, const char *name, unsigned flags, struct err *err)
@@ -218,8 +219,10 @@ static pid_t start_worker(struct store *store)
 
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	pid = fork();
+	assert_true(pid >= 0);
 	if (pid == 0) {
 		struct store_work work;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (store_work_new(store, &work, NULL) < 0)
 			_exit(1);
 		put_dir(work.fd, "deep");
@@ -284,7 +287,9 @@ static void makers_and_sweepers_do_not_disturb_each_other(void **state)
 
 	store_close(open_store(scratch, STORE_CREATE));
 	sweeper = fork();
+	assert_true(sweeper >= 0);
 	if (sweeper == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			store_close(open_store(scratch, 0));
 	}
