@@ -29,12 +29,12 @@ fuzz_main = tests/fuzz/replay.c
 fuzz_ldflags = $(AM_LDFLAGS)
 endif
 
-tests_fuzz_fuzz_chmod_SOURCES = tests/fuzz/fuzz-chmod.c $(fuzz_main)
-tests_fuzz_fuzz_chmod_LDFLAGS = $(fuzz_ldflags)
-tests_fuzz_fuzz_chmod_LDADD = $(context_libs)
 tests_fuzz_fuzz_apply_SOURCES = tests/fuzz/fuzz-apply.c $(fuzz_main)
 tests_fuzz_fuzz_apply_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_apply_LDADD = $(layer_libs)
+tests_fuzz_fuzz_chmod_SOURCES = tests/fuzz/fuzz-chmod.c $(fuzz_main)
+tests_fuzz_fuzz_chmod_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_chmod_LDADD = $(context_libs)
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c $(fuzz_main)
 tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_config_LDADD = $(oci_libs)
