@@ -165,14 +165,18 @@ static void list_entry(struct hashing *hashing, const struct walk_entry *entry, 
 	strbuf_addf(hashing->list, "%s\t%s-%o\n", *entry->path ? entry->path : ".", hex, mode);
 }
 
-/* The size stands before the digest, which is of contents and xattrs one after the other. */
+/* The size stands before the digest, which is of contents and xattrs one after the other. A socket is copied as an empty
+   file. */
 static int hash_file(struct hashing *hashing, const struct walk_entry *entry, mode_t mode, struct err *err)
 {
 	struct digest digest;
-	if (digest_file(hashing, entry, &digest, err) < 0)
+	bool is_socket = S_ISSOCK(entry->st.st_mode);
+	if (is_socket)
+		digest_bytes(&digest, "", 0);
+	else if (digest_file(hashing, entry, &digest, err) < 0)
 		return -1;
 	hasher_int(hashing->total, entry->st.st_size);
-	hasher_int(hashing->total, first_name(hashing, &entry->st));
+	hasher_int(hashing->total, is_socket ? -1 : first_name(hashing, &entry->st));
 	hasher_field(hashing->total, digest.bytes, sizeof(digest.bytes));
 	hashing->bytes += entry->st.st_size;
 	list_entry(hashing, entry, mode, &digest);
@@ -195,8 +199,8 @@ static int hash_entry(void *arg, const struct walk_entry *entry, struct err *err
 {
 	struct hashing *hashing = arg;
 	const struct stat *st = &entry->st;
-	/* A socket of the context is copied as an empty file. */
-	mode_t type = S_ISSOCK(st->st_mode) ? S_IFREG : st->st_mode & S_IFMT, mode;
+	bool is_file = S_ISREG(st->st_mode) || S_ISSOCK(st->st_mode);
+	mode_t type = is_file ? S_IFREG : st->st_mode & S_IFMT, mode;
 	if (mode_taken(hashing, st, &mode, err) < 0)
 		return -1;
 	hasher_text(hashing->total, entry->below);
@@ -206,7 +210,7 @@ static int hash_entry(void *arg, const struct walk_entry *entry, struct err *err
 		hasher_int(hashing->total, st->st_gid);
 	}
 	hashing->count++;
-	return S_ISREG(st->st_mode) ? hash_file(hashing, entry, mode, err) : hash_other(hashing, entry, mode, err);
+	return is_file ? hash_file(hashing, entry, mode, err) : hash_other(hashing, entry, mode, err);
 }
 
 static int hash_items(struct hashing *hashing, const struct copy_plan *plan, struct err *err)
