@@ -87,19 +87,39 @@ int store_name_get(struct store *store, const char *name, struct digest *config,
 	return 0;
 }
 
+/* Under the guard: an image that is being removed may not get a name meanwhile. */
+static int publish_name(struct store *store, struct new_file *record, const char *file, const struct digest *config,
+			struct err *err)
+{
+	scope_arena struct arena arena = { 0 };
+	struct image_record image;
+	scope_fd int guard = guard_take(store, err);
+
+	if (guard < 0 || store_image_get(store, &arena, config, &image, err) < 0)
+		return -1;
+	return new_file_publish(record, file, false, err);
+}
+
+/* What takes long, the disk, is waited for before and after the guard is held. */
 static int write_name(struct store *store, const char *name, const char *file, const struct digest *config,
 		      struct err *err)
 {
 	scope_arena struct arena arena = { 0 };
+	scope_strbuf struct strbuf text = { 0 };
+	scope_new_file struct new_file record = NEW_FILE_EMPTY;
 	struct name_json json = { name, digest_str(&arena, config), time(NULL) };
-	struct image_record image;
-	scope_fd int guard = guard_take(store, err);
-	int dir = guard < 0 ? -1 : store_dir_fd(store, DIR_NAMES, err);
+	int dir = store_dir_fd(store, DIR_NAMES, err);
 
-	/* Under the guard: an image that is being removed may not get a name meanwhile. */
-	if (dir < 0 || store_image_get(store, &arena, config, &image, err) < 0)
+	json_write(&text, json_build(&arena, name_fields, &json));
+	strbuf_addch(&text, '\n');
+	if (dir < 0 || new_file_create(&record, dir, 0600, err) < 0 ||
+	    file_write_fd(record.fd, text.ptr, text.len, "a record", err) < 0)
 		return -1;
-	return record_write(dir, file, json_build(&arena, name_fields, &json), true, err);
+	if (fdatasync(record.fd) < 0)
+		return err_errno(err, "write a record to disk");
+	if (publish_name(store, &record, file, config, err) < 0)
+		return -1;
+	return sync_dir(store, DIR_NAMES, err);
 }
 
 int store_name_set(struct store *store, const char *name, const struct digest *config, struct err *err)

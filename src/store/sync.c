@@ -154,7 +154,6 @@ static bool parse_mark(const char *mark, enum store_dir *dir, const char **hex)
 
 static bool is_whole_blob(struct store *store, const char *hex)
 {
-	scope_strbuf struct strbuf nothing = { 0 };
 	struct digest expected, found;
 	int64_t size;
 
