@@ -11,13 +11,14 @@
 
 /*
  * The stat cache: one file for one context, read whole, kept as a hash table of paths, written again when something
- * changed. File: MAGIC, then for each path a struct record and the path's bytes.
+ * changed. File: MAGIC, then for each path a struct record and the path's bytes, at last the SHA-256 of all that: stamps say
+ * whether a record is about this file, but not whether its digest is what was written.
  *
  * A stamp proves nothing about a file that was changed at the very time it was read: the same tick can hold both. So a
  * digest is remembered only if the file had been at rest for longer than its file system's clock can blur: a tick where it
  * keeps nanoseconds, two seconds where it does not (NFS, FAT). git calls such entries racy.
  */
-static const char magic[8] = "kilnst2\n";
+static const char magic[8] = "kilnst3\n";
 enum { CACHE_FILE_MAX = 256 << 20, ENTRIES_MAX = 2000000, PATH_BYTES_MAX = 65535, UNUSED_MIN = 10000 };
 
 struct record {
@@ -102,13 +103,22 @@ static struct entry *add_entry(struct stat_cache *cache, const struct record *re
 	return &cache->entries[cache->count - 1];
 }
 
-/* A file that is cut or garbled gives what was read up to there: stamps decide whether an entry counts. */
+static bool is_whole(const struct strbuf *text)
+{
+	struct digest digest;
+	if (text->len < sizeof(magic) + sizeof(digest) || memcmp(text->ptr, magic, sizeof(magic)) != 0)
+		return false;
+	size_t len = text->len - sizeof(digest);
+	digest_bytes(&digest, text->ptr, len);
+	return memcmp(&digest, text->ptr + len, sizeof(digest)) == 0;
+}
+
 static void load(struct stat_cache *cache)
 {
-	if (file_read(cache->dir_fd, cache->name, CACHE_FILE_MAX, &cache->text, NULL) < 0 ||
-	    cache->text.len < sizeof(magic) || memcmp(cache->text.ptr, magic, sizeof(magic)) != 0)
+	struct strbuf *text = &cache->text;
+	if (file_read(cache->dir_fd, cache->name, CACHE_FILE_MAX, text, NULL) < 0 || !is_whole(text))
 		return;
-	const char *p = cache->text.ptr + sizeof(magic), *end = cache->text.ptr + cache->text.len;
+	const char *p = text->ptr + sizeof(magic), *end = text->ptr + text->len - sizeof(struct digest);
 	struct record record;
 	while ((size_t)(end - p) >= sizeof(record)) {
 		memcpy(&record, p, sizeof(record));
@@ -151,6 +161,9 @@ static int save(const struct stat_cache *cache, struct err *err)
 		strbuf_add(&text, &cache->entries[i].record, sizeof(struct record));
 		strbuf_add(&text, cache->entries[i].path, cache->entries[i].record.path_len);
 	}
+	struct digest digest;
+	digest_bytes(&digest, text.ptr, text.len);
+	strbuf_add(&text, &digest, sizeof(digest));
 	return file_replace(cache->dir_fd, cache->name, 0600, text.ptr, text.len, false, err);
 }
 
