@@ -24,11 +24,16 @@ unit_tests = \
 	tests/unit/test-codec-stream \
 	tests/unit/test-codec-untar \
 	tests/unit/test-context-chmod \
+	tests/unit/test-context-open \
+	tests/unit/test-context-cache \
+	tests/unit/test-context-copy \
+	tests/unit/test-context-digest \
 	tests/unit/test-dockerfile-cases \
 	tests/unit/test-dockerfile-expand \
 	tests/unit/test-dockerfile-flags \
 	tests/unit/test-dockerfile-ignore \
 	tests/unit/test-dockerfile-limits \
+	tests/unit/test-image-crash \
 	tests/unit/test-image-find \
 	tests/unit/test-image-import \
 	tests/unit/test-image-load-docker \
@@ -81,7 +86,10 @@ noinst_HEADERS += \
 	tests/unit/dockerfile-dump.h \
 	tests/unit/ignore-naive.h \
 	tests/unit/image-fixture.h \
+	tests/unit/kill.h \
+	tests/unit/lab.h \
 	tests/unit/layer-scratch.h \
+	tests/unit/planted.h \
 	tests/unit/sandbox-cage.h \
 	tests/unit/sandbox-range.h \
 	tests/unit/scratch.h \
@@ -111,12 +119,17 @@ tests_unit_test_codec_json_table_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_json_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_stream_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_untar_LDADD = $(codec_libs) $(CMOCKA_LIBS)
+tests_unit_test_context_cache_LDADD = $(context_libs) $(CMOCKA_LIBS)
+tests_unit_test_context_open_LDADD = $(context_libs) $(CMOCKA_LIBS)
 tests_unit_test_context_chmod_LDADD = $(context_libs) $(CMOCKA_LIBS)
+tests_unit_test_context_copy_LDADD = $(context_libs) $(CMOCKA_LIBS)
+tests_unit_test_context_digest_LDADD = $(context_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_cases_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_expand_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_flags_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_ignore_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_limits_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
+tests_unit_test_image_crash_LDADD = $(image_libs) $(CMOCKA_LIBS)
 tests_unit_test_image_find_LDADD = $(image_libs) $(CMOCKA_LIBS)
 tests_unit_test_image_import_LDADD = $(image_libs) $(CMOCKA_LIBS)
 tests_unit_test_image_load_docker_LDADD = $(image_libs) $(CMOCKA_LIBS)

@@ -106,7 +106,7 @@ static int reuse(struct lab *lab, struct err *err)
 
 static void the_working_tree_lives_from_step_to_step(void **state)
 {
-	run_in_lab(state, reuse);
+	run_in_view_lab(state, reuse);
 }
 
 static int unfinished(struct lab *lab, struct err *err)
@@ -129,7 +129,7 @@ static int unfinished(struct lab *lab, struct err *err)
 
 static void a_step_that_was_not_finished_leaves_nothing_to_the_next(void **state)
 {
-	run_in_lab(state, unfinished);
+	run_in_view_lab(state, unfinished);
 }
 
 static int other_stack(struct lab *lab, struct err *err)
@@ -155,7 +155,7 @@ static int other_stack(struct lab *lab, struct err *err)
 
 static void a_tree_that_stands_for_other_layers_is_built_anew(void **state)
 {
-	run_in_lab(state, other_stack);
+	run_in_view_lab(state, other_stack);
 }
 
 static int read_only(struct lab *lab, struct err *err)
@@ -191,7 +191,7 @@ static int read_only(struct lab *lab, struct err *err)
 
 static void a_read_only_view_takes_the_sessions_tree_if_it_is_the_right_one(void **state)
 {
-	run_in_lab(state, read_only);
+	run_in_view_lab(state, read_only);
 }
 
 /* ---- what signatures must see ---- */
@@ -235,7 +235,7 @@ static int hidden(struct lab *lab, struct err *err)
 
 static void a_rewrite_of_the_same_size_with_the_time_put_back_is_seen(void **state)
 {
-	run_in_lab(state, hidden);
+	run_in_view_lab(state, hidden);
 }
 
 /* Since Linux 6.13 most file systems give each change that somebody could tell apart a time of its own. ramfs does not: it
@@ -262,7 +262,7 @@ static int hidden_in_a_tick(struct lab *lab, struct err *err)
 
 static void such_a_rewrite_is_seen_even_within_one_tick_of_the_clock(void **state)
 {
-	run_in_lab(state, hidden_in_a_tick);
+	run_in_view_lab(state, hidden_in_a_tick);
 }
 
 static int metadata(struct lab *lab, struct err *err)
@@ -287,7 +287,7 @@ static int metadata(struct lab *lab, struct err *err)
 
 static void changed_metadata_alone_are_seen(void **state)
 {
-	run_in_lab(state, metadata);
+	run_in_view_lab(state, metadata);
 }
 
 static int made_again(struct lab *lab, struct err *err)
@@ -312,7 +312,7 @@ static int made_again(struct lab *lab, struct err *err)
 
 static void a_directory_that_was_removed_and_made_again_has_lost_its_entries(void **state)
 {
-	run_in_lab(state, made_again);
+	run_in_view_lab(state, made_again);
 }
 
 static int types(struct lab *lab, struct err *err)
@@ -345,7 +345,7 @@ static int types(struct lab *lab, struct err *err)
 
 static void a_change_of_type_is_seen_in_both_directions(void **state)
 {
-	run_in_lab(state, types);
+	run_in_view_lab(state, types);
 }
 
 static int links(struct lab *lab, struct err *err)
@@ -383,7 +383,7 @@ static int links(struct lab *lab, struct err *err)
 
 static void hard_links_among_the_changes_stay_links(void **state)
 {
-	run_in_lab(state, links);
+	run_in_view_lab(state, links);
 }
 
 static int clamp(struct lab *lab, struct err *err)
@@ -421,7 +421,7 @@ static int clamp(struct lab *lab, struct err *err)
 
 static void late_times_are_clamped_in_the_tree_too(void **state)
 {
-	run_in_lab(state, clamp);
+	run_in_view_lab(state, clamp);
 }
 
 static int make_socket(int dir_fd, const char *name, struct err *err)
@@ -462,7 +462,7 @@ static int sockets(struct lab *lab, struct err *err)
 
 static void sockets_end_with_the_step(void **state)
 {
-	run_in_lab(state, sockets);
+	run_in_view_lab(state, sockets);
 }
 
 static int devices(struct lab *lab, struct err *err)
@@ -483,7 +483,7 @@ static int devices(struct lab *lab, struct err *err)
 
 static void a_device_that_looks_like_a_whiteout_is_refused_by_name(void **state)
 {
-	run_in_lab(state, devices);
+	run_in_view_lab(state, devices);
 }
 
 static int deep(struct lab *lab, struct err *err)
@@ -516,7 +516,7 @@ static int deep(struct lab *lab, struct err *err)
 
 static void a_tree_may_be_deeper_than_a_path_can_say(void **state)
 {
-	run_in_lab(state, deep);
+	run_in_view_lab(state, deep);
 }
 
 static int damaged(struct lab *lab, struct err *err)
@@ -545,7 +545,7 @@ static int damaged(struct lab *lab, struct err *err)
 
 static void damaged_signatures_are_an_error_and_the_next_step_builds_the_tree(void **state)
 {
-	run_in_lab(state, damaged);
+	run_in_view_lab(state, damaged);
 }
 
 int main(void)

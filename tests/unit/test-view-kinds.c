@@ -131,7 +131,7 @@ static int two_layers(struct lab *lab, struct err *err)
 
 static void a_view_shows_the_layers_and_leaves_only_the_changes(void **state)
 {
-	run_in_lab(state, two_layers);
+	run_in_view_lab(state, two_layers);
 }
 
 static int legacy(struct lab *lab, struct err *err)
@@ -145,7 +145,7 @@ static int legacy(struct lab *lab, struct err *err)
 
 static void overlay_works_as_before_linux_6_8(void **state)
 {
-	run_in_lab(state, legacy);
+	run_in_view_lab(state, legacy);
 }
 
 /* ---- read only, none, many ---- */
@@ -176,7 +176,7 @@ static int scratch_body(struct lab *lab, struct err *err)
 
 static void a_view_of_nothing_is_empty_and_writable(void **state)
 {
-	run_in_lab(state, scratch_body);
+	run_in_view_lab(state, scratch_body);
 }
 
 static int one_read_only(struct lab *lab, enum view_kind kind, int dir_fd, struct err *err)
@@ -202,7 +202,7 @@ static int read_only(struct lab *lab, struct err *err)
 
 static void a_read_only_view_of_one_layer_works(void **state)
 {
-	run_in_lab(state, read_only);
+	run_in_view_lab(state, read_only);
 }
 
 /* Each layer has its own file, replaces a shared one, and removes the file of the layer two below. */
@@ -255,7 +255,7 @@ static int many_layers(struct lab *lab, struct err *err)
 
 static void a_view_of_120_layers_works(void **state)
 {
-	run_in_lab(state, many_layers);
+	run_in_view_lab(state, many_layers);
 }
 
 static int legacy_many(struct lab *lab, struct err *err)
@@ -269,7 +269,7 @@ static int legacy_many(struct lab *lab, struct err *err)
 
 static void a_view_of_120_layers_fits_into_the_old_mount_options(void **state)
 {
-	run_in_lab(state, legacy_many);
+	run_in_view_lab(state, legacy_many);
 }
 
 static int too_many(struct lab *lab, struct err *err)
@@ -301,7 +301,7 @@ static int too_many(struct lab *lab, struct err *err)
 
 static void more_than_500_layers_are_refused_with_a_way_out(void **state)
 {
-	run_in_lab(state, too_many);
+	run_in_view_lab(state, too_many);
 }
 
 static int with_layer_twice(struct lab *lab, enum view_kind kind, int dir_fd, struct err *err)
@@ -330,7 +330,7 @@ static int twice(struct lab *lab, struct err *err)
 
 static void a_layer_that_an_image_has_twice_is_no_conflict(void **state)
 {
-	run_in_lab(state, twice);
+	run_in_view_lab(state, twice);
 }
 
 /* ---- the root, and giving up ---- */
@@ -357,7 +357,7 @@ static int special_root(struct lab *lab, struct err *err)
 
 static void the_root_has_the_attributes_of_the_topmost_layer(void **state)
 {
-	run_in_lab(state, special_root);
+	run_in_view_lab(state, special_root);
 }
 
 static int abandoned(struct lab *lab, enum view_kind kind, int dir_fd, struct err *err)
@@ -387,7 +387,7 @@ static int abandon(struct lab *lab, struct err *err)
 
 static void an_abandoned_view_leaves_nothing_that_cannot_be_removed(void **state)
 {
-	run_in_lab(state, abandon);
+	run_in_view_lab(state, abandon);
 }
 
 /* ---- the cage's use of it ---- */
@@ -430,7 +430,7 @@ static int movable(struct lab *lab, struct err *err)
 
 static void a_step_can_move_the_mount_into_its_own_namespace(void **state)
 {
-	run_in_lab(state, movable);
+	run_in_view_lab(state, movable);
 }
 
 /* ---- probing ---- */
@@ -457,7 +457,7 @@ static int probing(struct lab *lab, struct err *err)
 
 static void probing_takes_the_best_that_works_and_says_why_not_the_others(void **state)
 {
-	run_in_lab(state, probing);
+	run_in_view_lab(state, probing);
 }
 
 /* The store of a builder in a container lies on the container's own overlay. */
@@ -481,7 +481,7 @@ static int on_overlay(struct lab *lab, struct err *err)
 
 static void a_store_on_an_overlay_gets_another_view_and_the_reason(void **state)
 {
-	run_in_lab(state, on_overlay);
+	run_in_view_lab(state, on_overlay);
 }
 
 int main(void)

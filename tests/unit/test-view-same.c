@@ -292,7 +292,7 @@ static int rough_stages(struct lab *lab, struct err *err)
 
 static void overlay_and_copy_make_the_same_layers_of_the_same_steps(void **state)
 {
-	run_in_lab(state, rough_stages);
+	run_in_view_lab(state, rough_stages);
 }
 
 static int gentle_stages(struct lab *lab, struct err *err)
@@ -302,7 +302,7 @@ static int gentle_stages(struct lab *lab, struct err *err)
 
 static void all_views_make_the_same_layers_of_gentle_steps(void **state)
 {
-	run_in_lab(state, gentle_stages);
+	run_in_view_lab(state, gentle_stages);
 }
 
 static int long_stage(struct lab *lab, struct err *err)
@@ -312,7 +312,7 @@ static int long_stage(struct lab *lab, struct err *err)
 
 static void all_views_make_the_same_layers_on_120_layers(void **state)
 {
-	run_in_lab(state, long_stage);
+	run_in_view_lab(state, long_stage);
 }
 
 /* ---- times of directories ---- */
@@ -464,7 +464,7 @@ static int dir_times(struct lab *lab, struct err *err)
 
 static void directories_have_the_same_times_in_all_views(void **state)
 {
-	run_in_lab(state, dir_times);
+	run_in_view_lab(state, dir_times);
 }
 
 int main(void)
