@@ -75,15 +75,17 @@ static void *must(void *memory)
 	return memory;
 }
 
-static void grow(struct stat_cache *cache)
+/* Room for count entries, in a table that is at most half full. */
+static void reserve(struct stat_cache *cache, size_t count)
 {
-	if (cache->count == cache->cap) {
-		cache->cap = cache->cap ? cache->cap * 2 : 1024;
+	if (count > cache->cap) {
+		cache->cap = count;
 		cache->entries = must(reallocarray(cache->entries, cache->cap, sizeof(*cache->entries)));
 	}
-	if (cache->count * 2 < cache->table_size)
+	if (count * 2 <= cache->table_size)
 		return;
-	cache->table_size = cache->table_size ? cache->table_size * 2 : 4096;
+	while (cache->table_size < count * 2)
+		cache->table_size = cache->table_size ? cache->table_size * 2 : 4096;
 	free(cache->table);
 	cache->table = must(calloc(cache->table_size, sizeof(*cache->table)));
 	for (size_t i = 0; i < cache->count; i++)
@@ -92,7 +94,8 @@ static void grow(struct stat_cache *cache)
 
 static struct entry *add_entry(struct stat_cache *cache, const struct record *record, const char *path)
 {
-	grow(cache);
+	if (cache->count == cache->cap)
+		reserve(cache, cache->count * 2);
 	uint32_t *slot = find_slot(cache, path, record->path_len);
 	if (*slot) {
 		cache->entries[*slot - 1].record = *record;
@@ -113,21 +116,33 @@ static bool is_whole(const struct strbuf *text)
 	return memcmp(&digest, text->ptr + len, sizeof(digest)) == 0;
 }
 
+/* The record at *p and the path behind it; moves *p on. */
+static bool next_record(const char **p, const char *end, struct record *record, const char **path)
+{
+	if ((size_t)(end - *p) < sizeof(*record))
+		return false;
+	memcpy(record, *p, sizeof(*record));
+	*path = *p + sizeof(*record);
+	if (record->path_len == 0 || record->path_len > PATH_BYTES_MAX || record->path_len > (size_t)(end - *path))
+		return false;
+	*p = *path + record->path_len;
+	return true;
+}
+
 static void load(struct stat_cache *cache)
 {
 	struct strbuf *text = &cache->text;
+	struct record record;
+	const char *path;
+	size_t count = 0;
 	if (file_read(cache->dir_fd, cache->name, CACHE_FILE_MAX, text, NULL) < 0 || !is_whole(text))
 		return;
-	const char *p = text->ptr + sizeof(magic), *end = text->ptr + text->len - sizeof(struct digest);
-	struct record record;
-	while ((size_t)(end - p) >= sizeof(record)) {
-		memcpy(&record, p, sizeof(record));
-		p += sizeof(record);
-		if (record.path_len == 0 || record.path_len > PATH_BYTES_MAX || record.path_len > (size_t)(end - p))
-			break;
-		add_entry(cache, &record, p);
-		p += record.path_len;
-	}
+	const char *first = text->ptr + sizeof(magic), *end = text->ptr + text->len - sizeof(struct digest);
+	for (const char *p = first; next_record(&p, end, &record, &path);)
+		count++;
+	reserve(cache, count + count / 8);
+	for (const char *p = first; next_record(&p, end, &record, &path);)
+		add_entry(cache, &record, path);
 }
 
 struct stat_cache *stat_cache_open(int dir_fd, const char *name)
@@ -135,7 +150,7 @@ struct stat_cache *stat_cache_open(int dir_fd, const char *name)
 	struct stat_cache *cache = must(calloc(1, sizeof(*cache)));
 	cache->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
 	cache->name = must(strdup(name));
-	grow(cache);
+	reserve(cache, 1024);
 	load(cache);
 	return cache;
 }
