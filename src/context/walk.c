@@ -48,7 +48,8 @@ static int list_names(int fd, struct strvec *names, const char *path, struct err
 			strvec_push(names, entry->d_name);
 	if (errno != 0)
 		return err_errno(err, "read the directory %s", path);
-	qsort(names->items, names->count, sizeof(*names->items), compare_names);
+	if (names->count > 0)
+		qsort(names->items, names->count, sizeof(*names->items), compare_names);
 	return 0;
 }
 
