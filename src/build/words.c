@@ -13,23 +13,19 @@ char *words_joined(struct arena *arena, const char *const *words, size_t count)
 	return arena_strdup(arena, strbuf_str(&buf));
 }
 
-/* strconv.Quote for what can stand in a Dockerfile: UTF-8 stays, controls are escaped. */
+/* strconv.Quote for what can stand in a Dockerfile: UTF-8 stays; quotes, controls and bytes that are no UTF-8 are escaped. */
 char *go_quoted(struct arena *arena, const char *text)
 {
-	static const char *const names = "\aa\bb\ff\nn\rr\tt\vv\\\\\"\"";
+	static const char named[] = "\a\b\f\n\r\t\v\\\"", letters[] = "abfnrtv\\\"";
 	scope_strbuf struct strbuf buf = { 0 };
 	strbuf_addch(&buf, '"');
-	for (const char *p = text; *p; p++) {
-		const char *name = NULL;
-		for (const char *n = names; *n; n += 2)
-			if (*n == *p)
-				name = n + 1;
-		if (name)
-			strbuf_addf(&buf, "\\%c", *name);
-		else if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			strbuf_addf(&buf, "\\x%02x", (unsigned char)*p);
-		else
-			strbuf_addch(&buf, *p);
+	for (const char *p = text; *p;) {
+		size_t plain = strcspn(p, named);
+		char *printable = arena_alloc(arena, 4 * plain + 1);
+		strbuf_addstr(&buf, err_printable(printable, 4 * plain + 1, arena_strndup(arena, p, plain)));
+		p += plain;
+		for (const char *name; *p && (name = strchr(named, *p)); p++)
+			strbuf_addf(&buf, "\\%c", letters[name - named]);
 	}
 	strbuf_addch(&buf, '"');
 	return arena_strdup(arena, strbuf_str(&buf));
