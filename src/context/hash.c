@@ -50,6 +50,15 @@ static int hash_xattrs(struct hasher *hasher, int fd, struct err *err)
 	return 0;
 }
 
+/* Where the kernel refused a device node, an empty file stands in for it, and is copied as that device. */
+static void hash_device(struct hasher *hasher, int fd)
+{
+	char device[LAYER_DEVICE_MAX];
+	layer_read_device(fd, device);
+	if (*device)
+		hasher_text(hasher, device);
+}
+
 static bool same_file(const struct stat *a, const struct stat *b)
 {
 	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
@@ -75,6 +84,8 @@ static int read_file(struct hashing *hashing, const struct walk_entry *entry, in
 			break;
 		hasher_update(hashing->file, hashing->chunk, (size_t)got);
 	}
+	if (st->st_size == 0)
+		hash_device(hashing->file, fd);
 	if (hash_xattrs(hashing->file, fd, err) < 0)
 		return err_wrap(err, "%s", entry->path);
 	if (fstat(fd, &after) < 0 || !same_file(st, &after))

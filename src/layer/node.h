@@ -5,6 +5,7 @@
 #include "kiln/base/arena.h"
 #include "kiln/base/err.h"
 #include "kiln/layer/tar.h"
+#include "kiln/layer/tree.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,13 +45,12 @@ int node_same_content(const struct node *a, const struct node *b, struct err *er
 
 /* "c:1:3", a placeholder's xattr. */
 #define DEVICE_XATTR "user.kiln.dev"
-enum { DEVICE_XATTR_MAX = 32 };
 
 /* What the xattrs of an entry say. */
 struct node_xattrs {
 	struct layer_xattr *items;
 	size_t count;
-	char device[DEVICE_XATTR_MAX]; /* DEVICE_XATTR's value, "" if there is none */
+	char device[LAYER_DEVICE_MAX]; /* DEVICE_XATTR's value, "" if there is none */
 };
 int node_read_xattrs(struct node_xattrs *xattrs, struct arena *arena, int fd, const char *path,
 		     struct err *err) MUST_CHECK;

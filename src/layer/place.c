@@ -90,7 +90,7 @@ static int finish_by_name(int dir_fd, const char *name, const struct layer_entry
 
 static int place_placeholder(int dir_fd, const char *name, const struct layer_entry *entry, struct err *err)
 {
-	char device[DEVICE_XATTR_MAX];
+	char device[LAYER_DEVICE_MAX];
 	scope_fd int fd = place_file(dir_fd, name, entry, err);
 	int len = snprintf(device, sizeof(device), "%c:%u:%u", S_ISCHR(entry->mode) ? 'c' : 'b', major(entry->rdev),
 			   minor(entry->rdev));

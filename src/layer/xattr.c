@@ -64,6 +64,13 @@ static ssize_t get(int fd, const char *name, void *value, size_t size)
 	return len < 0 && errno == EBADF ? getxattr(proc_path(fd, path, sizeof(path)), name, value, size) : len;
 }
 
+void layer_read_device(int fd, char text[LAYER_DEVICE_MAX])
+{
+	ssize_t len = get(fd, DEVICE_XATTR, text, LAYER_DEVICE_MAX - 1);
+
+	text[len > 0 ? len : 0] = '\0';
+}
+
 static uint32_t load_le32(const uint8_t *bytes)
 {
 	return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
@@ -161,8 +168,8 @@ int node_read_xattrs(struct node_xattrs *xattrs, struct arena *arena, int fd, co
 	if (len < 0)
 		return err_errno(err, "list the extended attributes of %s", SHOWN(path));
 	for (const char *name = names; name < names + len; name += strlen(name) + 1) {
-		if (text_equal(name, DEVICE_XATTR) && get(fd, name, found.device, sizeof(found.device) - 1) < 0)
-			found.device[0] = '\0';
+		if (text_equal(name, DEVICE_XATTR))
+			layer_read_device(fd, found.device);
 		if (xattr_is_content(name) && read_value(&found, &found.count, arena, fd, name, path, err) < 0)
 			return -1;
 	}

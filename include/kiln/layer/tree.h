@@ -80,6 +80,9 @@ static inline void scope_close_stack(struct stack_dir **dir)
    whose rootid is our namespace's root becomes v2. */
 int layer_read_xattrs(struct arena *arena, int fd, const struct layer_xattr **xattrs, size_t *count,
 		      struct err *err) MUST_CHECK;
+/* The device that an empty regular file stands for where mknod was refused: "c:1:3" in text, "" for all else. */
+enum { LAYER_DEVICE_MAX = 32 };
+void layer_read_device(int fd, char text[LAYER_DEVICE_MAX]);
 /* Sets those of xattrs that are content. name is for messages. */
 int layer_write_xattrs(int fd, const struct layer_xattr *xattrs, size_t count, const char *name,
 		       struct err *err) MUST_CHECK;
