@@ -16,6 +16,8 @@ unit_tests = \
 	tests/unit/test-base-strbuf \
 	tests/unit/test-base-text \
 	tests/unit/test-base-time \
+	tests/unit/test-build-words \
+	tests/unit/test-build-key \
 	tests/unit/test-codec-compress \
 	tests/unit/test-codec-digest \
 	tests/unit/test-codec-inflate \
@@ -121,6 +123,8 @@ tests_unit_test_codec_stream_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_untar_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_context_cache_LDADD = $(context_libs) $(CMOCKA_LIBS)
 tests_unit_test_context_open_LDADD = $(context_libs) $(CMOCKA_LIBS)
+tests_unit_test_build_words_LDADD = $(build_libs) $(CMOCKA_LIBS)
+tests_unit_test_build_key_LDADD = $(build_libs) $(CMOCKA_LIBS)
 tests_unit_test_context_chmod_LDADD = $(context_libs) $(CMOCKA_LIBS)
 tests_unit_test_context_copy_LDADD = $(context_libs) $(CMOCKA_LIBS)
 tests_unit_test_context_digest_LDADD = $(context_libs) $(CMOCKA_LIBS)
