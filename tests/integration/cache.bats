@@ -273,6 +273,22 @@ misses() {
 	differ "$(kiln run from cat /when)" "$when"
 }
 
+@test "COPY --from tells devices apart, which are empty files to us" {
+	need_program python3
+	printf 'FROM base AS a\nADD device.tar /\nFROM base\nCOPY --from=a /d /d\n' >Dockerfile
+	local minor
+	for minor in 3 5; do
+		python3 -c '
+import sys, tarfile
+member = tarfile.TarInfo("d/device")
+member.type, member.devmajor, member.devminor = tarfile.CHRTYPE, 1, int(sys.argv[1])
+tarfile.open("device.tar", "w").addfile(member)' "$minor"
+		build -o type=tar,dest=out.tar
+		run -0 tar -tvf out.tar d/device
+		says "1,$minor"
+	done
+}
+
 @test "COPY --from an image counts by what it takes too" {
 	mkdir -p r/d
 	echo same >r/d/f

@@ -152,7 +152,7 @@ static void assert_private_network_works(void **state, struct network *network)
 		 "grep -c kiln-test-canary /proc/net/unix; for a in 127.0.0.1 10.0.2.2; do"
 		 " nc -w 2 $a %u < /dev/null 2>/dev/null && echo reached $a; done;"
 		 " ls /sys/class/net | wc -l; cut -f2 /proc/net/route | grep -c 00000000;"
-		 " nc -l -p 80 127.0.0.1 & for i in 1 2 3 4 5 6 7 8 9; do echo own | nc 127.0.0.1 80 2>/dev/null && "
+		 " nc -l -p 80 -e echo own & for i in 1 2 3 4 5 6 7 8 9; do nc 127.0.0.1 80 </dev/null 2>/dev/null && "
 		 "break; sleep 0.5; done; wait",
 		 listeners.port);
 	run_script(&step, script);
