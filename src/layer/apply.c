@@ -278,7 +278,7 @@ static int apply_hardlink(struct applier *applier, const struct layer_entry *ent
 	}
 	if (linkat(source_fd, path_base(target), parent_fd, name, 0) < 0)
 		return err_errno(err, "link %s to %s", SHOWN(entry->path), SHOWN(target));
-	return 0;
+	return S_ISREG(source.st_mode) ? layer_tag_names(parent_fd, name, err) : 0;
 }
 
 /* The root is there, and only its metadata can be set (CVE-2021-29136). */

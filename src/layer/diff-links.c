@@ -18,13 +18,9 @@
  * Hard links in a layer (registry.md 3.7 rule 10).
  *
  * A group is what becomes one file with several names. The first of its names in the walk is emitted as the file, the
- * others as links to it; all of its names in upper are emitted, or none. Two names of upper are in one group
- *	- if they are one inode of upper, or
- *	- if they were one inode below and each still has what the other has, metadata and contents: overlay breaks
- *	  a link when it copies up, so that `chown` of both names leaves two files in upper, where the copy view leaves one.
- *	  A name joins the first emitted file, in the order of the walk, that it equals; so the outcome depends on the trees alone.
- * A group is unchanged if its first name equals the entry below and all its names in upper are names of one file below. That
- * two names have been taken apart without any other change is not seen: in an overlay's upper it looks like a copy-up.
+ * others as links to it; all of its names in upper are emitted, or none. Names are in one group if they are one inode of
+ * upper: layer_join_names has seen to it that they are, whatever the view.
+ * A group is unchanged if its first name equals the entry below and all its names in upper are names of one file below.
  */
 
 /* ---- all groups of upper ---- */
@@ -113,60 +109,13 @@ int diff_group_unchanged(struct differ *differ, const struct node *node, const s
 
 /* ---- emitting ---- */
 
-/* 1 if the file that was emitted as path equals node, 0, -1. */
-static int equals_emitted(struct differ *differ, const char *path, const struct node *node, struct err *err)
+int diff_emit_linked(struct differ *differ, const struct node *node, struct err *err)
 {
-	const struct root root = { differ->upper_fd, ROOT_BENEATH };
-	scope_arena struct arena arena = { 0 };
-	scope_node struct node other = NODE_EMPTY;
-	const char *leaf;
-	struct stat st;
-	scope_fd int dir_fd = root_open_parent(&root, path, &leaf, err);
-
-	if (dir_fd < 0)
-		return -1;
-	if (fstatat(dir_fd, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_errno(err, "stat %s", SHOWN(path));
-	const struct node_place place = { dir_fd, leaf, path, &st };
-	if (node_load(&other, &place, differ->clamp, &arena, err) < 0)
-		return -1;
-	if (!node_same_metadata(node, &other))
-		return 0;
-	return S_ISREG(node->entry.mode) ? node_same_content(node, &other, err) : 1;
-}
-
-/* The emitted file that node was one with below and still equals. NULL and 0 if there is none. */
-static int find_twin(struct differ *differ, const struct node *node, const struct counterpart *below, const char **twin,
-		     struct err *err)
-{
-	const struct link_inode *family = links_find(&differ->twins, &below->st);
-
-	*twin = NULL;
-	for (size_t i = 0; family && i < family->paths.count; i++) {
-		int same = equals_emitted(differ, family->paths.items[i], node, err);
-		if (same < 0)
-			return -1;
-		if (same) {
-			*twin = family->paths.items[i];
-			return 0;
-		}
-	}
-	return 0;
-}
-
-int diff_emit_linked(struct differ *differ, const struct node *node, const struct counterpart *below, struct err *err)
-{
-	bool has_family = below->exists && !S_ISDIR(below->st.st_mode) && below->st.st_nlink > 1;
 	struct link_inode *inode = node->st.st_nlink > 1 ? links_add(&differ->emitted, &node->st) : NULL;
-	const char *target = inode && inode->paths.count > 0 ? inode->paths.items[0] : NULL;
 
-	if (!target && has_family && find_twin(differ, node, below, &target, err) < 0)
-		return -1;
-	if (inode && inode->paths.count == 0)
-		strvec_push(&inode->paths, target ? target : node->entry.path);
-	if (target)
-		return emit_link(&differ->emit, node, target, err);
-	if (has_family)
-		strvec_push(&links_add(&differ->twins, &below->st)->paths, node->entry.path);
+	if (inode && inode->paths.count > 0)
+		return emit_link(&differ->emit, node, inode->paths.items[0], err);
+	if (inode)
+		strvec_push(&inode->paths, node->entry.path);
 	return emit_node(&differ->emit, node, err);
 }

@@ -44,7 +44,6 @@ void differ_release(struct differ *differ)
 	emit_release(&differ->emit);
 	strbuf_release(&differ->path);
 	links_release(&differ->emitted);
-	links_release(&differ->twins);
 	links_release(&differ->groups);
 }
 
@@ -270,7 +269,7 @@ static int diff_file(struct differ *differ, struct level *level, const struct no
 	}
 	if (emit_ancestors(differ, level, err) < 0)
 		return -1;
-	return diff_emit_linked(differ, node, below, err);
+	return diff_emit_linked(differ, node, err);
 }
 
 /* differ->path is that of the entry. */

@@ -22,9 +22,7 @@ struct differ {
 	struct strbuf path; /* of what is looked at */
 
 	struct links emitted; /* inodes of upper of which a name was emitted: paths[0] is the file, and verdicts */
-	struct links
-		twins; /* inodes below with more names: paths of upper that were emitted as files for one of them */
-	struct links groups; /* all inodes of upper with more names, once `has_groups` */
+	struct links groups;  /* all inodes of upper with more names, once `has_groups` */
 	bool has_groups;
 };
 
@@ -39,8 +37,7 @@ struct counterpart {
 int diff_group_unchanged(struct differ *differ, const struct node *node, const struct counterpart *below,
 			 struct err *err) MUST_CHECK;
 /* Emits node as a link to a name that was emitted before, or as itself, and remembers it. */
-int diff_emit_linked(struct differ *differ, const struct node *node, const struct counterpart *below,
-		     struct err *err) MUST_CHECK;
+int diff_emit_linked(struct differ *differ, const struct node *node, struct err *err) MUST_CHECK;
 void differ_release(struct differ *differ);
 
 #endif

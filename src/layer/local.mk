@@ -20,6 +20,7 @@ src_layer_liblayer_a_SOURCES = \
 	src/layer/emit.c \
 	src/layer/emit.h \
 	src/layer/export.c \
+	src/layer/join.c \
 	src/layer/links.c \
 	src/layer/links.h \
 	src/layer/marks.h \
@@ -32,6 +33,8 @@ src_layer_liblayer_a_SOURCES = \
 	src/layer/settle.c \
 	src/layer/shown.h \
 	src/layer/stack.c \
+	src/layer/tag.c \
+	src/layer/tag.h \
 	src/layer/tar.c \
 	src/layer/tree.c \
 	src/layer/walk.c \

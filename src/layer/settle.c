@@ -80,12 +80,13 @@ static int settle_entry(struct settle *settle, int dir_fd, const struct dirent *
 {
 	const char *name = entry->d_name;
 	bool may_be_mark = text_starts(name, MARK_PREFIX) || entry->d_type == DT_SOCK || entry->d_type == DT_UNKNOWN;
+	bool may_be_linked = entry->d_type == DT_REG;
 	bool is_directory = entry->d_type == DT_DIR;
 	struct stat st;
 
 	if (text_equal(name, ".") || text_equal(name, ".."))
 		return 0;
-	if (may_be_mark || settle->clamp != INT64_MAX) {
+	if (may_be_mark || may_be_linked || settle->clamp != INT64_MAX) {
 		if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return err_errno(err, "stat %s", SHOWN(name));
 		is_directory = S_ISDIR(st.st_mode);
@@ -94,6 +95,8 @@ static int settle_entry(struct settle *settle, int dir_fd, const struct dirent *
 			strvec_push(marks, name);
 			return 0;
 		}
+		if (S_ISREG(st.st_mode) && st.st_nlink > 1 && layer_tag_names(dir_fd, name, err) < 0)
+			return -1;
 	}
 	if (is_directory && settle_subdirectory(settle, dir_fd, name, err) < 0)
 		return -1;
@@ -108,7 +111,9 @@ static int settle_mark(struct settle *settle, int dir_fd, const char *name, stru
 		return err_errno(err, "stat %s", SHOWN(name));
 	if (!S_ISSOCK(st.st_mode) && layer_entry_mark(dir_fd, name, &st) == LAYER_WHITEOUT)
 		return settle_whiteout_file(settle, dir_fd, name, err);
-	return remove_name(dir_fd, name, err);
+	if (remove_name(dir_fd, name, err) < 0)
+		return -1;
+	return S_ISSOCK(st.st_mode) ? layer_make_whiteout(dir_fd, name, &settle->has_file_marks, err) : 0;
 }
 
 static int settle_marks(struct settle *settle, int dir_fd, const struct strvec *marks, bool is_opaque, struct err *err)

@@ -197,6 +197,8 @@ static int copy_linked(struct walk *walk, const char *name, const struct stat *s
 		return err_errno(err, "link");
 	if (layer_copy_entry(walk->tree_fd, name, st, walk->upper_fd, name, err) < 0)
 		return -1;
+	if (S_ISREG(st->st_mode) && layer_tag_names(walk->upper_fd, name, err) < 0)
+		return -1;
 	return linkat(walk->upper_fd, name, walk->changes->links_fd, link, 0) < 0 ? err_errno(err, "link") : 0;
 }
 

@@ -43,7 +43,7 @@ int view_make_upper(const struct view *view, const struct view_spec *spec, struc
 int view_make_empty(const struct view *view, struct err *err) MUST_CHECK;
 /* Turns the mount on work_fd/"merged" into a detached one and returns its root. */
 int view_detach_merged(const struct view *view, struct err *err) MUST_CHECK;
-/* layer_tree_settle for work_fd/"upper". */
+/* layer_tree_settle and layer_join_names for work_fd/"upper". */
 int view_settle_upper(const struct view *view, int64_t clamp, struct err *err) MUST_CHECK;
 /* Removes all but "upper" from work_fd. */
 int view_remove_scratch(const struct view *view, struct err *err) MUST_CHECK;

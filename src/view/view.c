@@ -101,7 +101,7 @@ int view_remove_scratch(const struct view *view, struct err *err)
 
 /* Images hold the same layer twice (two RUNs that changed nothing), and the kernel refuses a directory that is given twice
    (ELOOP). Whatever a layer shows or hides, its uppermost occurrence shows and hides too, so the lower ones go. */
-static int *distinct_lowers(const struct view_spec *spec, size_t *count, struct err *err)
+static int set_lowers(struct view *view, const struct view_spec *spec, struct err *err)
 {
 	scope_free int *fds = calloc(spec->lower_count + 1, sizeof(*fds));
 	scope_free struct stat *seen = calloc(spec->lower_count + 1, sizeof(*seen));
@@ -110,33 +110,35 @@ static int *distinct_lowers(const struct view_spec *spec, size_t *count, struct 
 	if (!fds || !seen)
 		abort();
 	for (size_t i = 0, j; i < spec->lower_count; i++) {
-		if (fstat(spec->lowers[i], &seen[used]) < 0) {
-			err_errno(err, "stat layer %zu", i);
-			return NULL;
-		}
+		if (fstat(spec->lowers[i], &seen[used]) < 0)
+			return err_errno(err, "stat layer %zu", i);
 		for (j = 0; seen[j].st_ino != seen[used].st_ino || seen[j].st_dev != seen[used].st_dev; j++)
 			;
 		if (j == used)
 			fds[used++] = spec->lowers[i];
 	}
-	*count = used;
-	return take_ptr(fds);
+	view->lowers = take_ptr(fds);
+	view->lower_count = used;
+	return 0;
 }
 
 int view_open(struct view *view, const struct view_spec *spec, struct err *err)
 {
 	struct view_spec distinct = *spec;
-	scope_free int *lowers = distinct_lowers(spec, &distinct.lower_count, err);
 
 	assert(spec->kind != VIEW_AUTO);
 	*view = (struct view)VIEW_EMPTY;
-	if (!lowers)
+	if (set_lowers(view, spec, err) < 0)
 		return -1;
+	distinct.lowers = view->lowers;
+	distinct.lower_count = view->lower_count;
 	view->kind = spec->kind;
-	distinct.lowers = lowers;
 	view->work_fd = fcntl(spec->work_fd, F_DUPFD_CLOEXEC, 3);
-	if (view->work_fd < 0)
-		return err_errno(err, "open the work directory of the view");
+	if (view->work_fd < 0) {
+		err_errno(err, "open the work directory of the view");
+		view_release(view);
+		return -1;
+	}
 	if (kinds[view->kind].ops->open(view, &distinct, err) < 0) {
 		view_release(view);
 		return err_wrap(err, "%s", view_kind_name(spec->kind));
@@ -150,7 +152,9 @@ int view_settle_upper(const struct view *view, int64_t clamp, struct err *err)
 
 	if (upper_fd < 0)
 		return err_errno(err, "open the changes of the view");
-	return layer_tree_settle(upper_fd, clamp, err);
+	if (layer_tree_settle(upper_fd, clamp, err) < 0)
+		return -1;
+	return layer_join_names(upper_fd, view->lowers, view->lower_count, clamp, err);
 }
 
 int view_finish(struct view *view, int64_t clamp, struct err *err)
@@ -170,5 +174,6 @@ void view_release(struct view *view)
 	view->root_fd = -1;
 	kinds[view->kind].ops->release(view);
 	scope_close_fd(&view->work_fd);
+	free(view->lowers);
 	*view = (struct view)VIEW_EMPTY;
 }

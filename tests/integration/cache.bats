@@ -282,7 +282,8 @@ misses() {
 import sys, tarfile
 member = tarfile.TarInfo("d/device")
 member.type, member.devmajor, member.devminor = tarfile.CHRTYPE, 1, int(sys.argv[1])
-tarfile.open("device.tar", "w").addfile(member)' "$minor"
+with tarfile.open("device.tar", "w") as archive:
+    archive.addfile(member)' "$minor"
 		build -o type=tar,dest=out.tar
 		run -0 tar -tvf out.tar d/device
 		says "1,$minor"

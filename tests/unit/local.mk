@@ -45,6 +45,7 @@ unit_tests = \
 	tests/unit/test-layer-diff-links \
 	tests/unit/test-layer-diff \
 	tests/unit/test-layer-hostile \
+	tests/unit/test-layer-join \
 	tests/unit/test-layer-recipe \
 	tests/unit/test-layer-roundtrip \
 	tests/unit/test-layer-stack \

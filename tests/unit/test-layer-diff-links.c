@@ -90,58 +90,6 @@ static void test_equal_files_that_became_one_are_in_the_layer(void **state)
 		     "h 644 0 b -> a\n");
 }
 
-/* What `chmod 600 a b` leaves: overlay has two files, the copy view one with two names. */
-static void test_names_copied_up_apart_give_the_same_layer_as_names_kept_together(void **state)
-{
-	static const char expected[] = "f 600 4 a\n"
-				       "h 600 0 b -> a\n";
-	struct scratch *scratch = *state;
-	scope_fd int lower = make_tree(scratch->fd, "lower");
-	scope_fd int overlay = make_tree(scratch->fd, "overlay");
-	scope_fd int copy = make_tree(scratch->fd, "copy");
-	scope_result struct layer_result from_overlay = { 0 }, from_copy = { 0 };
-	struct err err;
-
-	put_file(lower, "a", "text");
-	put_hardlink(lower, "a", "b");
-	put_file(overlay, "a", "text");
-	put_file(overlay, "b", "text");
-	put_file(copy, "a", "text");
-	put_hardlink(copy, "a", "b");
-	assert_int_equal(fchmodat(overlay, "a", 0600, 0), 0);
-	assert_int_equal(fchmodat(overlay, "b", 0600, 0), 0);
-	assert_int_equal(fchmodat(copy, "a", 0600, 0), 0);
-	stamp(lower);
-	stamp(overlay);
-	stamp(copy);
-	assert_ok(try_diff(&from_overlay, overlay, &lower, 1, INT64_MAX, &err), err);
-	assert_ok(try_diff(&from_copy, copy, &lower, 1, INT64_MAX, &err), err);
-	assert_string_equal(strbuf_str(&from_overlay.list), expected);
-	assert_true(digest_equal(&from_overlay.stats.diff_id, &from_copy.stats.diff_id));
-}
-
-static void test_names_copied_up_apart_that_differ_are_two_files(void **state)
-{
-	struct scratch *scratch = *state;
-	scope_fd int lower = make_tree(scratch->fd, "lower");
-	scope_fd int upper = make_tree(scratch->fd, "upper");
-
-	put_file(lower, "a", "text");
-	put_hardlink(lower, "a", "b");
-	put_hardlink(lower, "a", "c");
-	put_hardlink(lower, "a", "d");
-	put_file(upper, "a", "TEXT");
-	put_file(upper, "b", "tEXT");
-	put_file(upper, "c", "TEXT");
-	put_file(upper, "d", "text");
-	stamp(lower);
-	stamp(upper);
-	assert_layer(upper, &lower, 1,
-		     "f 644 4 a\n"
-		     "f 644 4 b\n"
-		     "h 644 0 c -> a\n");
-}
-
 static void test_files_that_only_look_the_same_stay_two(void **state)
 {
 	struct scratch *scratch = *state;
@@ -188,8 +136,6 @@ int main(void)
 		scratch_test(test_a_new_name_of_an_old_file_brings_the_old_name_along),
 		scratch_test(test_a_group_that_was_there_already_is_not_in_the_layer),
 		scratch_test(test_equal_files_that_became_one_are_in_the_layer),
-		scratch_test(test_names_copied_up_apart_give_the_same_layer_as_names_kept_together),
-		scratch_test(test_names_copied_up_apart_that_differ_are_two_files),
 		scratch_test(test_files_that_only_look_the_same_stay_two),
 		scratch_test(test_many_groups),
 	};

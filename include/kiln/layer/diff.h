@@ -29,8 +29,7 @@ struct layer_stats {
  * while reading each new file once. Semantic: what lies in upper but equals the tree below is not in the layer
  * (registry.md 3.7 rule 3); contents are compared only when all metadata is equal. Cost depends on upper only, never on
  * the lowers' size. Whiteouts are explicit, and only for what is visible below. Hard links: groups are by inode within
- * upper; names that were one file below and were copied up apart but are still equal stay one group (diff-links.c says
- * how). A name starting with ".wh.", a 0:0 device that is no whiteout, an unmapped id (65534 from the kernel's overflow where
+ * upper, of which all names are in the layer or none (layer_join_names comes before). A name starting with ".wh.", a 0:0 device that is no whiteout, an unmapped id (65534 from the kernel's overflow where
  * the map has no such id) are ERR_INPUT naming the path. Memory: one directory level at a time plus hard-link table.
  * Fds: one for each level in upper and for each layer that has the same directory; EMFILE says so. recipe_out is written
  * to, neither finished nor closed.

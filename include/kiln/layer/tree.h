@@ -43,8 +43,26 @@ int layer_make_whiteout(int dir_fd, const char *name, bool *is_file, struct err 
 int layer_make_opaque(int dir_fd, bool *is_file, struct err *err) MUST_CHECK;
 int layer_note_file_marks(int tree_fd, struct err *err) MUST_CHECK;
 
+/*
+ * A file with several names carries a tag as xattr user.kiln.names: overlays take it along when they copy the file up, by
+ * which a changed copy is told from a file that took its place. An existing tag stays. Hardly any two files of an image have
+ * the same.
+ */
+int layer_tag_names(int dir_fd, const char *name, struct err *err) MUST_CHECK;
+/*
+ * For what an overlay made of files with several names in the layers below, after layer_tree_settle. Kernel overlay copies up
+ * one name at a time, and so takes the file apart; fuse-overlayfs shows one file, and keeps it under the name through which it
+ * was changed first. A file that is changed, or gets a further name, is here given all its names again, as links in upper:
+ * what a step leaves is what it would have left on one file system, which is what the copy view has. Costs a look at what lies
+ * below each entry of upper; only if there is such a file, the trees below are walked until its names are found.
+ * What cannot be put right: names that were changed in different ways (each keeps its own), and a change through a
+ * name that was removed afterwards.
+ */
+int layer_join_names(int upper_fd, const int *lowers, size_t count, int64_t clamp, struct err *err) MUST_CHECK;
+
 /* Makes a finished upper dir a proper layer tree, before anything mounts it as a lower or diffs it: rewrites
-   fuse-overlayfs' forms into ours, removes its leftovers, removes sockets, and sets mtimes later than clamp to clamp.
+   fuse-overlayfs' forms into ours, removes its leftovers, makes whiteouts of sockets (a file below must not come back in their
+   place), tags files with several names, and sets mtimes later than clamp to clamp.
    The times of directories that this changes are kept. */
 int layer_tree_settle(int upper_fd, int64_t clamp, struct err *err) MUST_CHECK;
 

@@ -31,7 +31,7 @@ int view_kind_parse(enum view_kind *kind, const char *text, struct err *err) MUS
 struct view_spec {
 	enum view_kind kind; /* not VIEW_AUTO: view_probe first */
 	int work_fd;
-	const int *lowers;  /* layer trees, [0] topmost; readable directory fds */
+	const int *lowers;  /* layer trees, [0] topmost; readable directory fds, which stay open as long as the view */
 	size_t lower_count; /* 0: FROM scratch */
 	bool read_only;     /* no changes wanted: COPY --from, kiln run uses a writable one that is abandoned */
 	/* copy only: a directory that lives as long as the stage. The working tree in it is reused when it stands for
@@ -44,8 +44,10 @@ struct view_spec {
 
 struct view {
 	enum view_kind kind;
-	int root_fd;   /* the merged tree: usable as dirfd, and by open_tree/move_mount; owned by the view */
-	int work_fd;   /* dup */
+	int root_fd; /* the merged tree: usable as dirfd, and by open_tree/move_mount; owned by the view */
+	int work_fd; /* dup */
+	int *lowers; /* those of the spec, each once */
+	size_t lower_count;
 	bool is_mount; /* root_fd is the root of a mount (detached or not): the cage may move_mount or bind it */
 	pid_t helper;  /* fuse-overlayfs, or -1 */
 	void *state;
