@@ -55,18 +55,26 @@ void build_emit(struct build *build, const struct step *step, enum build_event_t
 	build->spec->listener(build->spec->listener_arg, &event);
 }
 
-void build_warn(struct build *build, int line, const char *fmt, ...)
+/* What the build checks found, by line. */
+static void report_warnings(struct build *build)
 {
-	if (!build->spec->listener)
+	if (!build->lint.count)
 		return;
-	va_list args;
-	va_start(args, fmt);
-	char *text = arena_vprintf(build->arena, fmt, args);
-	va_end(args);
-	struct build_event event = {
-		.type = BUILD_WARNING, .name = "", .text = text, .len = strlen(text), .line = line
-	};
-	build->spec->listener(build->spec->listener_arg, &event);
+	lint_sort(&build->lint);
+	build->result->warnings = build->lint.warnings;
+	build->result->warning_count = build->lint.count;
+	for (size_t i = 0; build->spec->listener && i < build->lint.count; i++) {
+		const struct lint_warning *warning = &build->lint.warnings[i];
+		struct build_event event = {
+			.type = BUILD_WARNING,
+			.name = "",
+			.text = warning->detail,
+			.len = strlen(warning->detail),
+			.line = warning->first_line,
+			.warning = warning,
+		};
+		build->spec->listener(build->spec->listener_arg, &event);
+	}
 }
 
 static void apply_labels(struct build *build, struct image_config *config)
@@ -114,12 +122,51 @@ static void release(struct build *build)
 	interrupt_pipe[0] = interrupt_pipe[1] = -1;
 }
 
+static int parse(struct build *build, struct err *err)
+{
+	struct dockerfile_failure failure;
+	build->file = dockerfile_parse_more(build->arena, build->spec->dockerfile_name, build->spec->text,
+					    build->spec->text_len, &build->result->place, &failure, err);
+	if (build->file)
+		return check_parsed(build, build->file, true, err);
+	build->wrong_word = failure.word;
+	/* Wrong options of the checks are reported rather than what is wrong in the file, as BuildKit does. */
+	if (failure.file && check_parsed(build, failure.file, false, err) < 0)
+		build->wrong_word = NULL;
+	return -1;
+}
+
+/* With error=true what the checks found is an error at the first of them. */
+static int check_violation(struct build *build, struct err *err)
+{
+	const char *violation = lint_violation(&build->lint);
+	if (!violation)
+		return 0;
+	lint_sort(&build->lint);
+	build->result->place = (struct dockerfile_place){ build->lint.warnings[0].first_line,
+							  build->lint.warnings[0].last_line };
+	return err_set(err, ERR_INPUT, "%s", violation);
+}
+
+/* All that can be done without running anything. */
+static int evaluate(struct build *build, bool all_stages, struct err *err)
+{
+	int result = parse(build, err);
+	if (result == 0)
+		result = plan_build(build, err);
+	if (result == 0)
+		result = evaluate_stages(build, all_stages, err);
+	if (result == 0)
+		result = check_violation(build, err);
+	report_warnings(build);
+	return result;
+}
+
 static int run(struct build *build, struct err *err)
 {
-	build->file = dockerfile_parse(build->arena, build->spec->dockerfile_name, build->spec->text,
-				       build->spec->text_len, &build->result->place, err);
-	if (!build->file || plan_build(build, err) < 0)
+	if (evaluate(build, false, err) < 0)
 		return -1;
+	build->wrong_word = NULL;
 	explain_open(build);
 	int scheduled = schedule_run(build, err);
 	explain_close(build);
@@ -131,8 +178,23 @@ static int run(struct build *build, struct err *err)
 	return export_outputs(build, &build->result->image, err);
 }
 
-int build_run(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
-	      struct err *err)
+/* The lines around an error, and the word in them, if they are known. */
+static void explain_place(const struct build *build, struct build_result *result)
+{
+	const struct build_spec *spec = build->spec;
+	const char *word = build->wrong_word;
+	if (result->place.first_line <= 0)
+		return;
+	bool has_word = word &&
+			dockerfile_find_word(spec->text, spec->text_len, &result->place, word, &result->columns);
+	result->excerpt = dockerfile_excerpt_word(build->arena, spec->dockerfile_name, spec->text, spec->text_len,
+						  &result->place, has_word ? &result->columns : NULL);
+}
+
+typedef int build_work(struct build *build, void *arg, struct err *err);
+
+static int with_build(struct store *store, struct arena *arena, const struct build_spec *spec,
+		      struct build_result *result, build_work *work, void *arg, struct err *err)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct build build = {
@@ -148,10 +210,47 @@ int build_run(struct store *store, struct arena *arena, const struct build_spec 
 	*result = (struct build_result){ .excerpt = "", .failed_step = NULL, .failed_output = "" };
 	if (pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_errno(err, "make a pipe");
-	int built = run(&build, err);
-	if (built < 0 && result->place.first_line > 0)
-		result->excerpt = dockerfile_excerpt(arena, build.file, spec->dockerfile_name, spec->text,
-						     spec->text_len, &result->place);
+	int done = work(&build, arg, err);
+	if (done < 0)
+		explain_place(&build, result);
 	release(&build);
-	return built;
+	return done;
+}
+
+static int run_work(struct build *build, void *arg, struct err *err)
+{
+	(void)arg;
+	return run(build, err);
+}
+
+int build_run(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
+	      struct err *err)
+{
+	return with_build(store, arena, spec, result, run_work, NULL, err);
+}
+
+static int check_work(struct build *build, void *arg, struct err *err)
+{
+	(void)arg;
+	return evaluate(build, !build->spec->target || !*build->spec->target, err);
+}
+
+int build_check(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
+		struct err *err)
+{
+	return with_build(store, arena, spec, result, check_work, NULL, err);
+}
+
+static int outline_work(struct build *build, void *arg, struct err *err)
+{
+	if (evaluate(build, false, err) < 0)
+		return -1;
+	outline_target(build, arg);
+	return 0;
+}
+
+int build_outline(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
+		  struct build_outline *outline, struct err *err)
+{
+	return with_build(store, arena, spec, result, outline_work, outline, err);
 }

@@ -123,6 +123,17 @@ struct stage_run {
 	struct stage_run *waits_for;      /* COPY --from: the stage that the next step needs */
 	struct step *step;                /* running */
 	struct store_work session;        /* copy view's working tree */
+
+	struct image *image;       /* the base, once it was looked up */
+	bool is_dry;               /* evaluated only (check.c): no layers */
+	struct unset_names *unset; /* where variables without a value are noted, or NULL */
+};
+
+/* Variables that expansions had no value for. */
+struct unset_names {
+	struct arena *arena;
+	struct lint_unset *items;
+	size_t count, word_start; /* in one word each counts once */
 };
 
 /* One step that makes a layer, while it is being made. */
@@ -172,7 +183,8 @@ struct build {
 	struct stage_run *stages;
 	size_t stage_count;
 	struct stage_run *target;
-	struct env global; /* global ARGs and platform arguments */
+	struct env global;        /* global ARGs and platform arguments */
+	struct env platform_args; /* these alone */
 	struct platform platform;
 	int64_t epoch; /* BUILD_NO_EPOCH: none */
 	int64_t clamp; /* INT64_MAX without an epoch */
@@ -190,6 +202,9 @@ struct build {
 	struct json *this_build;
 	struct err failure; /* of the first step that failed */
 	bool has_failed;
+	struct lint lint;
+	struct evaluated *evaluated; /* check.c: of each stage */
+	const char *wrong_word;      /* that the last failed expansion was given */
 };
 
 int plan_build(struct build *build, struct err *err) MUST_CHECK;
@@ -200,6 +215,45 @@ void plan_need(struct build *build, struct stage_run *stage);
 /* An image was not found: names the stage that may have been meant. Returns -1. */
 int plan_suggest_stage(struct build *build, const struct stage_run *from, const char *name, struct err *err);
 const char *build_arg(const struct build_spec *spec, const char *name);
+
+/* ---- what is known without running anything (check.c, evaluate.c, outline.c) ---- */
+
+/* The checks of the text, as soon as it is parsed; file holds what comes before an error if it is not whole. */
+int check_parsed(struct build *build, const struct dockerfile *file, bool is_whole, struct err *err) MUST_CHECK;
+/* Those of all FROMs, once the global arguments are known. */
+void check_from(struct build *build);
+/* What a COPY --from names exists, and nothing needs itself. */
+int check_dependencies(struct build *build, struct err *err) MUST_CHECK;
+/* Evaluates the instructions of the stages that are needed, or of all, on a state of its own: errors that need no step are
+   found before the first one runs. */
+int evaluate_stages(struct build *build, bool all, struct err *err) MUST_CHECK;
+/* Names that an expression takes from the global arguments. */
+struct names {
+	const char **items;
+	size_t count;
+};
+bool names_have(const struct names *names, const char *name);
+void unset_names_add(struct unset_names *unset, const struct env *known, const char *name, size_t len);
+void names_add(struct arena *arena, struct names *names, const char *name, size_t len);
+/* Expands with the global arguments (or others in their place) and notes what had a value and what had none. */
+char *expand_globally(struct build *build, const struct env *global, const char *word, struct names *used,
+		      struct unset_names *unset, struct err *err) MUST_CHECK;
+
+/* A stage while it is evaluated, and what the outline tells of it. */
+struct evaluated {
+	struct stage_run run;
+	struct unset_names unset;
+	bool is_done;
+	bool is_unknown;  /* the base image is not there, so that its variables are not known */
+	bool has_workdir; /* this file has set one */
+	const struct instruction *last[INSTRUCTION_COUNT];
+	struct names inherited; /* ARGs that are the global ones of their name */
+	struct build_parameter *args, *secrets, *ssh;
+	size_t arg_count, secret_count, ssh_count;
+};
+int evaluate_mounts(struct build *build, struct evaluated *stage, const struct instruction *in,
+		    struct err *err) MUST_CHECK;
+void outline_target(struct build *build, struct build_outline *outline);
 
 /* ---- stage state ---- */
 
@@ -234,6 +288,8 @@ enum step_ready step_workdir_prepare(struct build *build, struct step *step, str
 bool step_copies_from(const struct step *step);
 /* The network of a RUN: its own flag, else the build's. */
 enum network_mode step_network(const struct step *step);
+/* Opens the build context, if nothing has yet: its ignore rules are then known. */
+int step_copy_open_context(struct build *build, struct err *err) MUST_CHECK;
 /* The build context, once a step has opened it. */
 struct source context_source(const struct build *build);
 /* Used by the jobs. */
@@ -255,7 +311,6 @@ void explain_close(struct build *build);
 /* ---- schedule, export ---- */
 int schedule_run(struct build *build, struct err *err) MUST_CHECK;
 void build_emit(struct build *build, const struct step *step, enum build_event_type type, const char *text, size_t len);
-void build_warn(struct build *build, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int64_t clock_ms(void);
 /* The signal that wants us to end, or 0; a descriptor that becomes readable with it. */
 int build_interrupted(void);

@@ -4,11 +4,14 @@ src_build_libbuild_a_SOURCES = \
 	src/build/internal.h \
 	src/build/build.c \
 	src/build/change.c \
+	src/build/check.c \
+	src/build/evaluate.c \
 	src/build/explain.c \
 	src/build/export.c \
 	src/build/key.c \
 	src/build/layers.c \
 	src/build/metadata.c \
+	src/build/outline.c \
 	src/build/output.c \
 	src/build/plan.c \
 	src/build/schedule.c \

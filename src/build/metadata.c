@@ -172,8 +172,10 @@ static int apply_expose(struct build *build, struct stage_run *stage, const stru
 		struct expander expander = stage_expander(build, stage);
 		const char **some;
 		size_t some_count;
-		if (expand_words(build->arena, &expander, in->words[i], &some, &some_count, err) < 0)
+		if (expand_words(build->arena, &expander, in->words[i], &some, &some_count, err) < 0) {
+			build->wrong_word = in->words[i];
 			return -1;
+		}
 		for (size_t j = 0; j < some_count; j++)
 			*ARENA_PUSH(build->arena, words, count) = some[j];
 	}

@@ -52,6 +52,7 @@ static void set_platform_args(struct build *build, const char *target_name)
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
 		const char *given = build_arg(build->spec, values[i].key);
 		env_set(build->arena, &build->global, values[i].key, given ? given : values[i].value);
+		env_set(build->arena, &build->platform_args, values[i].key, given ? given : values[i].value);
 	}
 }
 
@@ -66,6 +67,7 @@ static int set_global_args(struct build *build, struct err *err)
 				struct expander expander = global_expander(build);
 				value = expand_word(build->arena, &expander, arg->pairs[j].value, err);
 				if (!value) {
+					build->wrong_word = arg->pairs[j].value;
 					build->result->place = (struct dockerfile_place){ arg->first_line,
 											  arg->last_line };
 					return -1;
@@ -125,20 +127,33 @@ int plan_suggest_stage(struct build *build, const struct stage_run *from, const 
 	return nearest ? err_wrap(err, "%s is no stage (did you mean %s?)", name, nearest) : -1;
 }
 
-static int resolve_platform(struct build *build, struct stage_run *stage, const struct expander *expander,
-			    struct err *err)
+/* Names the global argument that may have been meant by one that has no value. */
+static const char *meant(struct build *build, const struct unset_names *unset)
+{
+	for (size_t i = 0; i < unset->count; i++)
+		if (unset->items[i].nearest)
+			return arena_printf(build->arena, " (did you mean %s?)", unset->items[i].nearest);
+	return "";
+}
+
+static int resolve_platform(struct build *build, struct stage_run *stage, struct err *err)
 {
 	const char *text = stage->stage->from->platform;
+	struct unset_names unset = { .arena = build->arena };
+	struct err cause;
 	stage->platform = build->platform;
 	if (!text)
 		return 0;
-	const char *platform = expand_word(build->arena, expander, text, err);
+	build->wrong_word = text;
+	const char *platform = expand_globally(build, &build->global, text, NULL, &unset, err);
 	if (!platform)
 		return -1;
 	if (!*platform)
-		return err_set(err, ERR_INPUT, "empty platform value from expression %s", text);
-	if (platform_parse(build->arena, platform, &stage->platform, err) < 0)
-		return err_wrap(err, "failed to parse platform %s", platform);
+		return err_set(err, ERR_INPUT, "empty platform value from expression %s%s", text, meant(build, &unset));
+	if (platform_parse(build->arena, platform, &stage->platform, &cause) < 0)
+		return err_set(err, ERR_INPUT, "failed to parse platform %s: %s%s", text, cause.msg,
+			       meant(build, &unset));
+	build->wrong_word = NULL;
 	return 0;
 }
 
@@ -147,11 +162,12 @@ static int resolve_base(struct build *build, struct stage_run *stage, struct err
 	const struct instruction *from = stage->stage->from;
 	struct expander expander = global_expander(build);
 	const char *base = expand_word(build->arena, &expander, from->base, err);
+	build->wrong_word = base && *base ? NULL : from->base;
 	if (!base)
 		return -1;
 	if (!*base)
 		return err_set(err, ERR_INPUT, "base name (%s) should not be blank", from->base);
-	if (resolve_platform(build, stage, &expander, err) < 0)
+	if (resolve_platform(build, stage, err) < 0)
 		return -1;
 	stage->base_name = base;
 	stage->base = strcmp(base, "scratch") == 0 ? BASE_SCRATCH : BASE_IMAGE;
@@ -240,6 +256,7 @@ int plan_build(struct build *build, struct err *err)
 	set_platform_args(build, build->target->stage->name ? build->target->stage->name : "default");
 	if (set_global_args(build, err) < 0 || find_epoch(build, err) < 0)
 		return -1;
+	check_from(build);
 	for (size_t i = 0; i < build->stage_count; i++) {
 		struct stage_run *stage = &build->stages[i];
 		if (resolve_base(build, stage, err) < 0) {
@@ -250,5 +267,5 @@ int plan_build(struct build *build, struct err *err)
 		stage->step_total = (stage->base == BASE_IMAGE) + count_steps(stage->stage);
 	}
 	plan_need(build, build->target);
-	return 0;
+	return check_dependencies(build, err);
 }

@@ -47,15 +47,33 @@ static const char *lookup_stage(void *arg, const char *name, size_t len)
 	return NULL;
 }
 
+/* A name that the stage declared, with or without a value, is no mistake. */
+static void note_unset(void *arg, const char *name, size_t len)
+{
+	struct stage_run *stage = arg;
+	for (size_t i = 0; i < stage->arg_count; i++)
+		if (strlen(stage->args[i].key) == len && memcmp(stage->args[i].key, name, len) == 0)
+			return;
+	unset_names_add(stage->unset, &stage->env, name, len);
+}
+
 struct expander stage_expander(struct build *build, struct stage_run *stage)
 {
-	return (struct expander){ .escape = build->file->escape, .lookup = lookup_stage, .arg = stage };
+	if (stage->unset)
+		stage->unset->word_start = stage->unset->count;
+	return (struct expander){ .escape = build->file->escape,
+				  .lookup = lookup_stage,
+				  .arg = stage,
+				  .unset = stage->unset ? note_unset : NULL };
 }
 
 char *stage_expand(struct build *build, struct stage_run *stage, const char *word, struct err *err)
 {
 	struct expander expander = stage_expander(build, stage);
-	return expand_word(build->arena, &expander, word, err);
+	char *result = expand_word(build->arena, &expander, word, err);
+	if (!result)
+		build->wrong_word = word;
+	return result;
 }
 
 char *stage_workdir_join(struct arena *arena, const struct stage_run *stage, const char *path)
@@ -144,16 +162,17 @@ const int *image_lowers(struct build *build, const struct image *image, struct e
 
 static int begin_from_image(struct build *build, struct stage_run *stage, struct err *err)
 {
-	struct image image;
-	if (image_from(build->store, build->arena, stage->base_name, &stage->platform, &image, err) < 0)
-		return plan_suggest_stage(build, stage, stage->base_name, err);
-	if (platform_match(&stage->platform, &image.config.platform) == 0)
-		build_warn(build, stage->stage->from->first_line, "base image %s is %s, wanted %s", stage->base_name,
-			   platform_text(build->arena, &image.config.platform),
-			   platform_text(build->arena, &stage->platform));
-	stage->config = image_config_clone(build->arena, &image.config);
-	stage->base_history = image.config.history_count;
-	if (push_image_layers(build, stage, &image, err) < 0)
+	if (!stage->image) {
+		struct image *image = arena_new(build->arena, struct image);
+		if (image_from(build->store, build->arena, stage->base_name, &stage->platform, image, err) < 0)
+			return plan_suggest_stage(build, stage, stage->base_name, err);
+		stage->image = image;
+	}
+	stage->config = image_config_clone(build->arena, &stage->image->config);
+	stage->base_history = stage->image->config.history_count;
+	if (stage->is_dry)
+		return 0;
+	if (push_image_layers(build, stage, stage->image, err) < 0)
 		return -1;
 	struct digest chain;
 	if (!stage_chain(stage, &chain))
@@ -204,7 +223,8 @@ int stage_begin(struct build *build, struct stage_run *stage, struct err *err)
 {
 	switch (stage->base) {
 	case BASE_SCRATCH:
-		stage->config = image_config_scratch(build->arena, &stage->platform);
+		/* FROM --platform does not count here: BuildKit's emptyImage has the target's. */
+		stage->config = image_config_scratch(build->arena, &build->platform);
 		digest_bytes(&stage->key, "scratch", 7);
 		break;
 	case BASE_STAGE:

@@ -380,6 +380,11 @@ static int open_context(struct build *build, struct err *err)
 	return 0;
 }
 
+int step_copy_open_context(struct build *build, struct err *err)
+{
+	return open_context(build, err);
+}
+
 struct source context_source(const struct build *build)
 {
 	return (struct source){

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kiln/build/build.h"
+#include "call.h"
 #include "command.h"
 #include "progress.h"
 
@@ -14,11 +15,14 @@ enum { DOCKERFILE_MAX = 1 << 20 };
 
 struct build_options {
 	const char *file, *target, *network, *progress, *iidfile;
+	const char *call_text;
+	bool check;
 	struct strings tags, build_args, labels, outputs;
 	bool no_cache, quiet, explain;
 	/* filled in by prepare */
 	struct build_spec spec;
 	enum progress_style style;
+	struct call call;
 	struct strbuf text;
 };
 
@@ -33,6 +37,9 @@ static const struct option_spec options[] = {
 	{ "target", 0, OPTION_STRING, AT(target), "STAGE", "build this stage" },
 	{ "label", 0, OPTION_LIST, AT(labels), "K=V", "label of the image" },
 	{ "no-cache", 0, OPTION_FLAG, AT(no_cache), NULL, "run every step" },
+	{ "check", 0, OPTION_FLAG, AT(check), NULL, "check the Dockerfile, do not build: --call=check" },
+	{ "call", 0, OPTION_STRING, AT(call_text), "METHOD",
+	  "build, check, outline or targets; ,format=json and ,ignorestatus=true may follow" },
 	{ "explain", 0, OPTION_FLAG, AT(explain), NULL, "say for each step that runs why the cache did not have it" },
 	{ "network", 0, OPTION_STRING, AT(network), "MODE", "network of RUN: host (default), none, private" },
 	{ "output", 'o', OPTION_LIST, AT(outputs), "SPEC",
@@ -279,6 +286,8 @@ static int prepare(struct invocation *invocation, struct err *err)
 		return err->kind = ERR_USAGE, -1;
 	if (progress_parse(&o->style, o->quiet ? "quiet" : o->progress ? o->progress : "auto", err) < 0)
 		return -1;
+	if (call_parse(arena, o->call_text, o->check, &o->call, err) < 0)
+		return -1;
 	return take_epoch(spec, err) < 0 ? -1 : read_inputs(invocation, o, err);
 }
 
@@ -306,6 +315,8 @@ static int build_image(struct invocation *invocation, struct err *err)
 	scope_store struct store *store = NULL;
 	if (invocation_store(invocation, STORE_CREATE, &store, err) < 0)
 		return -1;
+	if (o->call.method != CALL_BUILD)
+		return call_run(invocation, store, &o->spec, &o->call, err);
 	struct progress progress;
 	progress_begin(&progress, o->style, stderr);
 	o->spec.listener = progress_listener;

@@ -2,6 +2,8 @@ kiln_SOURCES = \
 	src/cmd/command.h \
 	src/cmd/progress.h \
 	src/cmd/build.c \
+	src/cmd/call.c \
+	src/cmd/call.h \
 	src/cmd/doctor.c \
 	src/cmd/history.c \
 	src/cmd/images.c \

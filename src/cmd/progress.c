@@ -43,9 +43,36 @@ static void print_visible(FILE *out, const char *text)
 	}
 }
 
+/* Docker shows them when all is over, so that they are read. */
+static void keep_warning(struct progress *progress, const struct lint_warning *warning)
+{
+	scope_arena struct arena arena = { 0 };
+	strbuf_addf(&progress->warnings, " - %s\n", lint_line(&arena, warning));
+	progress->warning_count++;
+}
+
+static void print_warnings(struct progress *progress)
+{
+	if (progress->style == PROGRESS_PLAIN && progress->warning_count) {
+		fprintf(progress->out, "\n %zu warning%s found (use --check to expand):\n", progress->warning_count,
+			progress->warning_count == 1 ? "" : "s");
+		for (const char *line = strbuf_str(&progress->warnings); *line; line = strchr(line, '\n') + 1) {
+			scope_free char *text = strndup(line, strcspn(line, "\n"));
+			print_visible(progress->out, text);
+			fputc('\n', progress->out);
+		}
+	}
+	strbuf_release(&progress->warnings);
+	progress->warning_count = 0;
+}
+
 static void print_plain(struct progress *progress, const struct build_event *event)
 {
 	FILE *out = progress->out;
+	if (event->warning) {
+		keep_warning(progress, event->warning);
+		return;
+	}
 	if (event->type == BUILD_WARNING) {
 		fprintf(out, "warning: ");
 		print_visible(out, event->text);
@@ -127,6 +154,12 @@ static void print_json(struct progress *progress, const struct build_event *even
 	}
 	if (event->line)
 		json_set(&arena, object, "line", json_int(&arena, event->line));
+	if (event->warning) {
+		json_set(&arena, object, "rule", json_str(&arena, event->warning->rule->name));
+		json_set(&arena, object, "description", json_str(&arena, event->warning->rule->description));
+		if (event->warning->rule->url)
+			json_set(&arena, object, "url", json_str(&arena, event->warning->rule->url));
+	}
 	if (event->len || event->type == BUILD_STEP_OUTPUT)
 		json_set(&arena, object, "text", json_str(&arena, as_utf8(&arena, event->text, event->len)));
 	json_write(&line, object);
@@ -156,18 +189,36 @@ void progress_built(struct progress *progress, const char *id, const char *const
 	} else if (progress->style == PROGRESS_JSON) {
 		fprintf(progress->out, "{\"event\":\"image\",\"id\":\"%s\"}\n", id);
 	}
+	print_warnings(progress);
 	fflush(progress->out);
+}
+
+static void print_failure_json(struct progress *progress, const struct build_result *result, const struct err *err)
+{
+	scope_arena struct arena arena = { 0 };
+	scope_strbuf struct strbuf text = { 0 };
+	struct json *object = json_object(&arena);
+	const struct {
+		const char *key;
+		int value;
+	} numbers[] = {
+		{ "line", result->place.first_line },    { "last_line", result->place.last_line },
+		{ "word_line", result->columns.line },   { "first_column", result->columns.first },
+		{ "last_column", result->columns.last },
+	};
+	json_set(&arena, object, "event", json_str(&arena, "failed"));
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		if (numbers[i].value > 0)
+			json_set(&arena, object, numbers[i].key, json_int(&arena, numbers[i].value));
+	json_set(&arena, object, "text", json_str(&arena, as_utf8(&arena, err->msg, strlen(err->msg))));
+	json_write(&text, object);
+	fprintf(progress->out, "%s\n", strbuf_str(&text));
 }
 
 void progress_failed(struct progress *progress, const struct build_result *result, struct err *err)
 {
 	if (progress->style == PROGRESS_JSON) {
-		scope_arena struct arena arena = { 0 };
-		struct build_event event = { .type = BUILD_STEP_FAILED,
-					     .text = err->msg,
-					     .len = strlen(err->msg),
-					     .line = result->place.first_line };
-		print_json(progress, &event);
+		print_failure_json(progress, result, err);
 		return;
 	}
 	if (result->failed_step && *result->failed_output) {
@@ -175,6 +226,7 @@ void progress_failed(struct progress *progress, const struct build_result *resul
 		print_visible(progress->out, result->failed_step);
 		fprintf(progress->out, ":\n%s------\n", result->failed_output);
 	}
+	print_warnings(progress);
 	if (*result->excerpt)
 		fprintf(progress->out, "%s", result->excerpt);
 	fflush(progress->out);

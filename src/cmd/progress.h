@@ -2,6 +2,7 @@
 #ifndef KILN_SRC_CMD_PROGRESS_H
 #define KILN_SRC_CMD_PROGRESS_H
 
+#include "kiln/base/strbuf.h"
 #include "kiln/build/build.h"
 
 #include <stdio.h>
@@ -15,6 +16,8 @@ struct progress {
 	unsigned last_step; /* of the line printed last: a blank line goes between steps */
 	bool last_has_ended;
 	unsigned step_max;
+	struct strbuf warnings; /* of the build checks, a line each, until they are printed */
+	size_t warning_count;
 };
 
 int progress_parse(enum progress_style *style, const char *text, struct err *err) MUST_CHECK; /* auto is plain */

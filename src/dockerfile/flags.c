@@ -52,18 +52,33 @@ static struct instruction_flag split_flag(struct arena *arena, const char *word)
 	};
 }
 
+/* The flag without its value, and nothing where quotes or escapes made it another than what was written. */
+static void blame_flag(struct arena *arena, const struct node *node, const char *word)
+{
+	node_blame(node, arena_strndup(arena, word, strcspn(word, "=")));
+}
+
+static int check_flag(struct arena *arena, const struct flag_spec *specs, struct instruction *instruction,
+		      const struct instruction_flag *flag, struct err *err)
+{
+	const struct flag_spec *spec = find_spec(specs, flag->name);
+
+	if (!spec)
+		return unknown_flag(arena, specs, flag->name, err);
+	if (spec->type != FLAG_LIST && instruction_flag(instruction, flag->name))
+		return err_set(err, ERR_INPUT, "duplicate flag specified: --%s", spec->name);
+	return check_value(arena, spec, flag, err);
+}
+
 int flags_check(struct arena *arena, const struct flag_spec *specs, const struct node *node,
 		struct instruction *instruction, struct err *err)
 {
 	for (size_t i = 0; i < node->flags.count; i++) {
 		struct instruction_flag flag = split_flag(arena, node->flags.items[i]);
-		const struct flag_spec *spec = find_spec(specs, flag.name);
-		if (!spec)
-			return unknown_flag(arena, specs, flag.name, err);
-		if (spec->type != FLAG_LIST && instruction_flag(instruction, flag.name))
-			return err_set(err, ERR_INPUT, "duplicate flag specified: --%s", spec->name);
-		if (check_value(arena, spec, &flag, err) < 0)
+		if (check_flag(arena, specs, instruction, &flag, err) < 0) {
+			blame_flag(arena, node, node->flags.items[i]);
 			return -1;
+		}
 		*ARENA_PUSH(arena, instruction->flags, instruction->flag_count) = flag;
 	}
 	return 0;

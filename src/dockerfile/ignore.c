@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ignore.h"
+#include "kiln/base/scope.h"
 #include "kiln/base/text.h"
 #include "kiln/dockerfile/match.h"
 
@@ -11,6 +12,7 @@ struct ignore {
 	struct program program;
 	struct runner *runner;
 	bool can_reinclude;
+	bool excludes_all;
 };
 
 static struct ignore *finish(struct arena *arena, struct ignore *ignore)
@@ -20,6 +22,15 @@ static struct ignore *finish(struct arena *arena, struct ignore *ignore)
 	if (ignore->program.pattern_count > 0)
 		ignore->runner = runner_new(arena, &ignore->program);
 	return ignore;
+}
+
+/* A pattern that leaves nothing of the root. */
+static void note_pattern(struct ignore *ignore, const char *pattern)
+{
+	static const char *const all[] = { "*", "**", "**/*" };
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		ignore->excludes_all = ignore->excludes_all || strcmp(pattern, all[i]) == 0;
 }
 
 struct ignore *ignore_new(struct arena *arena, const char *const *patterns, size_t count, struct err *err)
@@ -46,7 +57,7 @@ static const char *clean_line(struct arena *arena, struct slice line)
 	return is_inverted ? arena_printf(arena, "!%s", clean) : clean;
 }
 
-static int add_lines(struct arena *arena, struct program *program, const char *text, size_t len, struct err *err)
+static int add_lines(struct arena *arena, struct ignore *ignore, const char *text, size_t len, struct err *err)
 {
 	struct line_reader reader;
 	struct slice line;
@@ -59,8 +70,10 @@ static int add_lines(struct arena *arena, struct program *program, const char *t
 			err_set(err, ERR_INPUT, "a NUL character in a pattern");
 			return err_wrap(err, "line %d", reader.line);
 		}
-		if (program_add(arena, program, clean_line(arena, line), err) < 0)
+		const char *pattern = clean_line(arena, line);
+		if (program_add(arena, &ignore->program, pattern, err) < 0)
 			return err_wrap(err, "line %d", reader.line);
+		note_pattern(ignore, pattern);
 	}
 	return 0;
 }
@@ -75,9 +88,19 @@ struct ignore *ignore_parse(struct arena *arena, const char *text, size_t len, s
 		err_set(err, ERR_INPUT, "the ignore file is larger than %zu bytes", DOCKERFILE_MAX);
 		return NULL;
 	}
-	if (add_lines(arena, &ignore->program, text, len, err) < 0)
+	if (add_lines(arena, ignore, text, len, err) < 0)
 		return NULL;
 	return finish(arena, ignore);
+}
+
+bool ignore_has_exceptions(const struct ignore *ignore)
+{
+	return ignore->can_reinclude;
+}
+
+bool ignore_excludes_all(const struct ignore *ignore)
+{
+	return ignore->excludes_all;
 }
 
 size_t ignore_count(const struct ignore *ignore)

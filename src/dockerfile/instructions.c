@@ -62,10 +62,12 @@ static int take_stage_name(struct arena *arena, const struct node *node, struct 
 		return err_set(err, ERR_INPUT, "FROM requires either one or three arguments");
 	char *name = lower(arena, args->items[2]);
 	bool is_valid = *name >= 'a' && *name <= 'z' && !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.")];
+	node_blame(node, args->items[2]);
 	if (!is_valid)
 		return err_set(err, ERR_INPUT,
 			       "invalid name for build stage: %s, name can't start with a number or contain symbols",
 			       quoted(arena, args->items[2]));
+	node_blame(node, NULL);
 	instruction->stage_name = name;
 	return 0;
 }
@@ -311,6 +313,12 @@ int instruction_kind_of(struct slice keyword)
 	return -1;
 }
 
+void node_blame(const struct node *node, const char *word)
+{
+	if (node->wrong)
+		*node->wrong = word;
+}
+
 /* The suggestion is in capitals if the word was. */
 static int unknown_instruction(struct arena *arena, const struct node *node, struct err *err)
 {
@@ -319,6 +327,7 @@ static int unknown_instruction(struct arena *arena, const struct node *node, str
 	for (size_t i = 0; i < INSTRUCTION_COUNT; i++)
 		names[i] = specs[i].name;
 	const char *nearest = text_nearest(node->keyword, names, INSTRUCTION_COUNT);
+	node_blame(node, node->keyword);
 	if (!nearest)
 		return err_set(err, ERR_INPUT, "unknown instruction: %s", shown(arena, node->keyword));
 	bool has_lower = false;

@@ -217,6 +217,7 @@ struct node {
 	size_t heredoc_count;
 	int first_line, last_line;
 	const char *comment;
+	const char **wrong; /* the word that an error is about is left here; NULL: nobody wants to know */
 };
 
 int node_parse(struct arena *arena, const struct logical_line *line, char escape, struct node *node,
@@ -230,6 +231,8 @@ struct flag_spec {
 	enum flag_type type;
 };
 
+/* An error in instruction_from_node is about this word, as it was written. */
+void node_blame(const struct node *node, const char *word);
 /* Kind of a keyword in any case, or -1. */
 int instruction_kind_of(struct slice keyword);
 int instruction_from_node(struct arena *arena, const struct node *node, struct instruction *instruction,

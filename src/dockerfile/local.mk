@@ -3,6 +3,7 @@ src_dockerfile_libdockerfile_a_SOURCES = \
 	include/kiln/dockerfile/dockerfile.h \
 	include/kiln/dockerfile/expand.h \
 	include/kiln/dockerfile/expose.h \
+	include/kiln/dockerfile/lint.h \
 	include/kiln/dockerfile/match.h \
 	src/dockerfile/copy-words.c \
 	src/dockerfile/duration.c \
@@ -23,6 +24,9 @@ src_dockerfile_libdockerfile_a_SOURCES = \
 	src/dockerfile/letters.h \
 	src/dockerfile/lex.c \
 	src/dockerfile/lines.c \
+	src/dockerfile/lint.c \
+	src/dockerfile/lint.h \
+	src/dockerfile/lint-rules.c \
 	src/dockerfile/node.c \
 	src/dockerfile/parse.c \
 	src/dockerfile/path-match.c \

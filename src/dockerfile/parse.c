@@ -14,10 +14,12 @@ struct parser {
 	struct dockerfile *file;
 	struct line_reader reader;
 	struct instruction *instructions;
-	size_t count; /* of nodes */
+	size_t count;     /* of nodes */
+	bool is_complete; /* the first pass came to the end */
 	bool has_failed;
 	struct err late_err;
 	struct dockerfile_place late_place;
+	const char *late_word;
 };
 
 static int at(struct dockerfile_place *place, int first_line, int last_line)
@@ -139,6 +141,7 @@ static size_t count_starts(const char *text, size_t len)
 static int finish(struct parser *parser, struct dockerfile_place *place, struct err *err)
 {
 	parser->file->escape = parser->reader.escape;
+	parser->is_complete = true;
 	if (parser->count == 0) {
 		err_set(err, ERR_INPUT, "file with no instructions");
 		return at(place, parser->reader.line, parser->reader.line);
@@ -160,6 +163,7 @@ static int run(struct parser *parser, struct dockerfile_place *place, struct err
 	int found;
 
 	while ((found = next_node(parser, &node, place, err)) > 0) {
+		node.wrong = &parser->late_word;
 		if (parser->has_failed || second_pass(parser, &node, &parser->late_err) == 0)
 			continue;
 		parser->has_failed = true;
@@ -171,6 +175,16 @@ static int run(struct parser *parser, struct dockerfile_place *place, struct err
 struct dockerfile *dockerfile_parse(struct arena *arena, const char *name, const char *text, size_t len,
 				    struct dockerfile_place *place, struct err *err)
 {
+	struct dockerfile_failure ignored;
+
+	return dockerfile_parse_more(arena, name, text, len, place, &ignored, err);
+}
+
+struct dockerfile *dockerfile_parse_more(struct arena *arena, const char *name, const char *text, size_t len,
+					 struct dockerfile_place *place, struct dockerfile_failure *failure,
+					 struct err *err)
+{
+	*failure = (struct dockerfile_failure){ NULL, NULL };
 	if (check_text(text, len, place, err) < 0)
 		return NULL;
 	struct dockerfile *file = arena_new(arena, struct dockerfile);
@@ -187,7 +201,11 @@ struct dockerfile *dockerfile_parse(struct arena *arena, const char *name, const
 	line_reader_init(&parser.reader, arena, file->source, len);
 	int result = run(&parser, place, err);
 	line_reader_release(&parser.reader);
-	return result < 0 ? NULL : file;
+	if (result == 0)
+		return file;
+	if (parser.has_failed && parser.is_complete)
+		*failure = (struct dockerfile_failure){ file, parser.late_word };
+	return NULL;
 }
 
 static int check_trigger(const struct node *node, struct err *err)

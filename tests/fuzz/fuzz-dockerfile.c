@@ -6,6 +6,7 @@
 #include "../unit/dockerfile-dump.h"
 #include "kiln/base/text.h"
 #include "kiln/dockerfile/dockerfile.h"
+#include "kiln/dockerfile/lint.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -93,14 +94,72 @@ static void check_file(struct arena *arena, const struct dockerfile *file)
 	strbuf_release(&second.bodies);
 }
 
+static void lint_instruction(void *arg, const struct instruction *instruction)
+{
+	const struct lint_unset unset = { instruction->text, instruction->original };
+	struct lint_facts facts = {
+		.instruction = instruction,
+		.unset = &unset,
+		.unset_count = 1,
+		.words = instruction->words,
+		.word_count = instruction->word_count,
+		.ignored = instruction->words,
+		.ignored_count = instruction->word_count,
+	};
+
+	lint_run(arg, LINT_PARSED, &facts);
+	if (instruction->kind == INSTRUCTION_FROM)
+		lint_run(arg, LINT_FROM, &facts);
+	else
+		lint_run(arg, LINT_EVALUATED, &facts);
+}
+
+/* Each warning is at a line of the file and says something. */
+static void check_lint(struct arena *arena, const struct dockerfile *file, const struct dockerfile_failure *failure)
+{
+	const struct dockerfile *known = file ? file : failure->file;
+	struct lint lint;
+
+	if (!known || lint_init(&lint, arena, known->check, NULL) < 0)
+		return;
+	lint_run(&lint, LINT_LINES, &(struct lint_facts){ .file = known });
+	dump_each(known, lint_instruction, &lint);
+	if (file)
+		lint_run(&lint, LINT_FILE, &(struct lint_facts){ .file = file });
+	lint_sort(&lint);
+	for (size_t i = 0; i < lint.count; i++) {
+		assert(lint.warnings[i].first_line >= 1 && *lint.warnings[i].detail);
+		assert(lint.warnings[i].last_line >= lint.warnings[i].first_line);
+		assert(i == 0 || lint.warnings[i].first_line >= lint.warnings[i - 1].first_line);
+	}
+	assert(!lint_violation(&lint) || lint.count > 0);
+}
+
+/* What the parser blames is a word; if it stands there as it was written, its columns are in the line. */
+static void check_word(const char *text, size_t size, const struct dockerfile_place *place, const char *word)
+{
+	struct dockerfile_columns columns;
+	struct arena arena = { 0 };
+
+	if (word && dockerfile_find_word(text, size, place, word, &columns)) {
+		assert(columns.line >= place->first_line && columns.line <= place->last_line);
+		assert(columns.first >= 1 && columns.last >= columns.first);
+		assert(dockerfile_excerpt_word(&arena, "x", text, size, place, &columns));
+	}
+	arena_release(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena arena = { 0 };
 	struct dockerfile_place place = { 0 };
 	struct err err = { 0 };
 	const char *text = arena_memdup(&arena, data, size);
-	struct dockerfile *file = dockerfile_parse(&arena, "Dockerfile", text, size, &place, &err);
+	struct dockerfile_failure failure;
+	struct dockerfile *file = dockerfile_parse_more(&arena, "Dockerfile", text, size, &place, &failure, &err);
 
+	check_lint(&arena, file, &failure);
+	check_word(text, size, &place, failure.word);
 	if (file) {
 		check_file(&arena, file);
 	} else {

@@ -5,6 +5,7 @@ integration_tests = \
 	tests/integration/bad-input.bats \
 	tests/integration/basic.bats \
 	tests/integration/cache.bats \
+	tests/integration/check.bats \
 	tests/integration/copy.bats \
 	tests/integration/debian.bats \
 	tests/integration/instructions.bats \

@@ -35,6 +35,7 @@ unit_tests = \
 	tests/unit/test-dockerfile-flags \
 	tests/unit/test-dockerfile-ignore \
 	tests/unit/test-dockerfile-limits \
+	tests/unit/test-dockerfile-lint \
 	tests/unit/test-image-crash \
 	tests/unit/test-image-find \
 	tests/unit/test-image-import \

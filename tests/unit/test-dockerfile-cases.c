@@ -18,6 +18,7 @@
 #include "kiln/dockerfile/dockerfile.h"
 #include "kiln/dockerfile/expand.h"
 #include "kiln/dockerfile/expose.h"
+#include "kiln/dockerfile/lint.h"
 #include "kiln/dockerfile/match.h"
 
 /* Runs tests/dockerfile/ *.case: one cmocka test for each case. Their language is in tests/dockerfile/README.md. */
@@ -75,6 +76,11 @@ static const char *unescape(struct arena *arena, const char *text)
 
 /* ---- dockerfile blocks ---- */
 
+static void lint_parsed(void *arg, const struct instruction *instruction)
+{
+	lint_run(arg, LINT_PARSED, &(struct lint_facts){ .instruction = instruction });
+}
+
 static void add_line(void *arg, const struct instruction *instruction)
 {
 	dump_instruction(arg, instruction);
@@ -103,6 +109,37 @@ static void parse_file(struct state *state, const char *text, size_t len)
 		strbuf_addf(&state->actual, "check %s\n", file->check);
 }
 
+/* The checks of the text: those of a file with an error count up to there. */
+static void lint_file(struct state *state, const char *text, size_t len)
+{
+	struct err err = { 0 };
+	struct dockerfile_place place = { 0 };
+	struct dockerfile_failure failure;
+	struct lint lint;
+	struct dockerfile *file = dockerfile_parse_more(&state->arena, "Dockerfile", text, len, &place, &failure, &err);
+	const struct dockerfile *known = file ? file : failure.file;
+
+	state->has_file = true;
+	if (!file)
+		strbuf_addf(&state->actual, "fails %d-%d %s\n", place.first_line, place.last_line, err.msg);
+	if (!known)
+		return;
+	if (lint_init(&lint, &state->arena, known->check, &err) < 0) {
+		strbuf_addf(&state->actual, "fails 0-0 %s\n", err.msg);
+		return;
+	}
+	lint_run(&lint, LINT_LINES, &(struct lint_facts){ .file = known });
+	dump_each(known, lint_parsed, &lint);
+	if (file)
+		lint_run(&lint, LINT_FILE, &(struct lint_facts){ .file = file });
+	lint_sort(&lint);
+	for (size_t i = 0; i < lint.count; i++)
+		strbuf_addf(&state->actual, "warns %d-%d %s %s\n", lint.warnings[i].first_line,
+			    lint.warnings[i].last_line, lint.warnings[i].rule->name, lint.warnings[i].detail);
+	if (lint_violation(&lint))
+		strbuf_addf(&state->actual, "fails 0-0 %s\n", lint_violation(&lint));
+}
+
 /* What the statements behind a block expect is compared when the next block or the end of the case comes. */
 static void finish_file(struct state *state)
 {
@@ -117,13 +154,14 @@ static void finish_file(struct state *state)
 static void take_file(struct state *state, const char *options, const char *const *lines, size_t count)
 {
 	scope_strbuf struct strbuf text = { 0 };
+	void (*take)(struct state * state, const char *text, size_t len) = *options == 'l' ? lint_file : parse_file;
 	bool is_escaped = strstr(options, "escaped"), has_last = !strstr(options, "noeol");
 
 	finish_file(state);
 	for (size_t i = 0; i < count; i++)
 		strbuf_addf(&text, "%s%s", lines[i], has_last || i + 1 < count ? "\n" : "");
 	if (!is_escaped) {
-		parse_file(state, strbuf_str(&text), text.len);
+		take(state, strbuf_str(&text), text.len);
 		return;
 	}
 	/* A NUL of \x00 must not end the text, so lines are unescaped one at a time into memory with a length. */
@@ -140,7 +178,7 @@ static void take_file(struct state *state, const char *options, const char *cons
 		strbuf_addstr(&bytes, unescape(&state->arena, one));
 		p += len - 1;
 	}
-	parse_file(state, strbuf_str(&bytes), bytes.len);
+	take(state, strbuf_str(&bytes), bytes.len);
 }
 
 /* ---- ignore blocks ---- */
@@ -388,7 +426,7 @@ static size_t block_length(const struct test_case *test, size_t first)
 static size_t run_line(struct state *state, const struct test_case *test, size_t i)
 {
 	const char *line = test->lines[i], *text;
-	bool is_dockerfile = text_starts(line, "dockerfile");
+	bool is_dockerfile = text_starts(line, "dockerfile") || strcmp(line, "lint") == 0;
 	bool is_escaped;
 
 	if (is_dockerfile || strcmp(line, "ignore") == 0 || strcmp(line, "patterns") == 0) {

@@ -5,6 +5,7 @@
 #include "kiln/base/arena.h"
 #include "kiln/codec/digest.h"
 #include "kiln/dockerfile/dockerfile.h"
+#include "kiln/dockerfile/lint.h"
 #include "kiln/sandbox/sandbox.h"
 #include "kiln/store/store.h"
 #include "kiln/view/view.h"
@@ -45,8 +46,9 @@ struct build_event {
 	const char *name; /* "[build 2/5] RUN make" */
 	const char *text;
 	size_t len;
-	int64_t at_ms; /* since the step started */
-	int line;      /* of the Dockerfile, 0 if none */
+	int64_t at_ms;                      /* since the step started */
+	int line;                           /* of the Dockerfile, 0 if none */
+	const struct lint_warning *warning; /* BUILD_WARNING: of a build check, else NULL */
 };
 
 typedef void build_listener(void *arg, const struct build_event *event);
@@ -95,12 +97,37 @@ struct build_result {
 	const char *excerpt;           /* on failure: its lines, or "" */
 	const char *failed_step;       /* on failure of a step: its name, and the last lines of its output */
 	const char *failed_output;
+	struct dockerfile_columns columns;   /* on failure: of the word that is wrong; line 0: not known */
+	const struct lint_warning *warnings; /* of the build checks, by line; on failure too */
+	size_t warning_count;
 };
 
 /* Builds. On failure everything that was built before stays in the store and in the cache. result's texts live in arena. A signal that
    arrived (build_interrupt) ends it with ERR_INTERRUPTED. */
 int build_run(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
 	      struct err *err) MUST_CHECK;
+
+/* What --call wants to know; nothing is run. */
+struct build_parameter {
+	const char *name;
+	const char *value;       /* of an ARG, or NULL */
+	const char *description; /* from the comment above, or NULL */
+	bool is_required;
+	struct dockerfile_place place;
+};
+struct build_outline {
+	const char *name, *description; /* of the target, or NULL */
+	struct build_parameter *args, *secrets, *ssh;
+	size_t arg_count, secret_count, ssh_count;
+};
+
+/* The build checks, on all stages if no target is named. What they found is in result, also when an error in the Dockerfile
+   ends them. A base image that is not in the store is taken for an empty one. */
+int build_check(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
+		struct err *err) MUST_CHECK;
+/* What the target takes from outside: arguments, secrets, ssh. */
+int build_outline(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
+		  struct build_outline *outline, struct err *err) MUST_CHECK;
 
 /* `--change` of import and commit: Dockerfile instructions that make no layer (CMD ENTRYPOINT ENV EXPOSE LABEL ONBUILD STOPSIGNAL
    USER VOLUME WORKDIR and HEALTHCHECK SHELL MAINTAINER), applied to a configuration without leaving history. */

@@ -139,6 +139,15 @@ struct dockerfile_place {
 struct dockerfile *dockerfile_parse(struct arena *arena, const char *name, const char *text, size_t len,
 				    struct dockerfile_place *place, struct err *err) MUST_CHECK;
 
+/* As dockerfile_parse, and on failure says what more is known of it. */
+struct dockerfile_failure {
+	struct dockerfile *file; /* with what was parsed before the instruction that is wrong, or NULL */
+	const char *word;        /* what is wrong in it, as it was written, or NULL */
+};
+struct dockerfile *dockerfile_parse_more(struct arena *arena, const char *name, const char *text, size_t len,
+					 struct dockerfile_place *place, struct dockerfile_failure *failure,
+					 struct err *err) MUST_CHECK;
+
 /* Parses one ONBUILD trigger (escape '\\'): exactly one instruction, not FROM/ONBUILD/MAINTAINER. */
 struct instruction *dockerfile_parse_trigger(struct arena *arena, const char *text, struct err *err) MUST_CHECK;
 
@@ -147,5 +156,17 @@ struct instruction *dockerfile_parse_trigger(struct arena *arena, const char *te
    if the place is unknown. */
 char *dockerfile_excerpt(struct arena *arena, const struct dockerfile *file_or_null, const char *name, const char *text,
 			 size_t len, const struct dockerfile_place *place);
+
+/* Where in the lines of a place a word stands, as it was written: the first that is not a part of a longer one. Columns are
+   1-based and count characters. False if it is not there in one piece. */
+struct dockerfile_columns {
+	int line;
+	int first, last;
+};
+bool dockerfile_find_word(const char *text, size_t len, const struct dockerfile_place *place, const char *word,
+			  struct dockerfile_columns *columns);
+/* dockerfile_excerpt with "^^^^" below that word, if columns is not NULL. */
+char *dockerfile_excerpt_word(struct arena *arena, const char *name, const char *text, size_t len,
+			      const struct dockerfile_place *place, const struct dockerfile_columns *columns);
 
 #endif

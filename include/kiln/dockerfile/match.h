@@ -48,5 +48,8 @@ bool ignore_matches(const struct ignore *ignore, const char *path);
 /* An excluded directory must still be walked when a '!' pattern could match below it. */
 bool ignore_must_descend(const struct ignore *ignore, const struct ignore_state *state, const char *path);
 size_t ignore_count(const struct ignore *ignore);
+/* For lint: is there a '!' pattern; does one ("*", "**" or its like) exclude all that is in the root? */
+bool ignore_has_exceptions(const struct ignore *ignore);
+bool ignore_excludes_all(const struct ignore *ignore);
 
 #endif
