@@ -4,6 +4,7 @@ src_base_libbase_a_SOURCES = \
 	include/kiln/base/err.h \
 	include/kiln/base/file.h \
 	include/kiln/base/log.h \
+	include/kiln/base/owner.h \
 	include/kiln/base/proc.h \
 	include/kiln/base/root.h \
 	include/kiln/base/scope.h \
@@ -18,6 +19,7 @@ src_base_libbase_a_SOURCES = \
 	src/base/file-new.c \
 	src/base/file-tree.c \
 	src/base/log.c \
+	src/base/owner.c \
 	src/base/path.c \
 	src/base/proc.c \
 	src/base/proc-run.c \

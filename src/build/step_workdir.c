@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
+#include "kiln/base/owner.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -8,14 +9,10 @@
 /* WORKDIR: makes the directory in a layer of its own (an empty one if it was there), owned by the USER, whom BuildKit
    reads as it reads --chown: `USER 1000` gives 1000:1000, an unknown name root. */
 
-struct owner {
-	uint32_t uid, gid;
-};
-
 static int own_new_dir(void *arg, int dir_fd, struct err *err)
 {
 	const struct owner *owner = arg;
-	if (fchownat(dir_fd, "", owner->uid, owner->gid, AT_EMPTY_PATH) < 0)
+	if (owner_set(dir_fd, owner->uid, owner->gid) < 0)
 		return err_errno(err, "chown to %u:%u", owner->uid, owner->gid);
 	return 0;
 }

@@ -82,6 +82,8 @@ int options_parse(struct invocation *invocation, const struct option_spec *globa
 		  char **argv, bool *wants_help, struct err *err) MUST_CHECK;
 void options_help(const struct command *command);
 
+/* The rung to enter: what was asked for, or what the store was made on. */
+enum isolation invocation_isolation(const struct invocation *invocation);
 /* Opens the store; flags as store_open. */
 int invocation_store(struct invocation *invocation, unsigned flags, struct store **store, struct err *err) MUST_CHECK;
 /* "app" -> "docker.io/library/app:latest" */

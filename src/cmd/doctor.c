@@ -47,7 +47,7 @@ static bool probe_view(struct invocation *invocation, const char **detail)
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return false;
 	struct view_trial trial = { invocation, ends[1] };
-	int entered = sandbox_enter(invocation->isolation, try_view, &trial, &status, &err);
+	int entered = sandbox_enter(invocation_isolation(invocation), try_view, &trial, &status, &err);
 	close(ends[1]);
 	if (entered == 0 && file_read_fd(ends[0], 65536, &text, "report", &err) == 0)
 		*detail = arena_strdup(invocation->arena, strbuf_str(&text));

@@ -24,7 +24,7 @@ struct globals {
 static const struct option_spec global_options[] = {
 	{ "root", 0, OPTION_STRING, offsetof(struct globals, root), "DIR",
 	  "the store (default $KILN_ROOT, else $XDG_DATA_HOME/kiln)" },
-	{ "isolation", 0, OPTION_STRING, offsetof(struct globals, isolation), "RUNG", "auto, mapped" },
+	{ "isolation", 0, OPTION_STRING, offsetof(struct globals, isolation), "RUNG", "auto, mapped, single" },
 	{ "view", 0, OPTION_STRING, offsetof(struct globals, view), "VIEW", "auto, overlay, fuse-overlayfs, copy" },
 	{ "log-level", 0, OPTION_STRING, offsetof(struct globals, log_level), "LEVEL", "error, warn, info, debug" },
 	{ "version", 0, OPTION_FLAG, offsetof(struct globals, version), NULL, "print the version" },
@@ -102,11 +102,26 @@ static int run_command(void *arg)
 	return status;
 }
 
+/* A store has the form of the rung that it was made on, so `auto` takes that. */
+enum isolation invocation_isolation(const struct invocation *invocation)
+{
+	if (invocation->isolation != ISOLATION_AUTO)
+		return invocation->isolation;
+	switch (store_owners_at(invocation->store_path)) {
+	case STORE_OWNERS_RECORDED:
+		return ISOLATION_SINGLE;
+	case STORE_OWNERS_REAL:
+		return ISOLATION_MAPPED;
+	default:
+		return ISOLATION_AUTO;
+	}
+}
+
 static int run_inside(struct invocation *invocation)
 {
 	struct err err = { 0 };
 	int status;
-	if (sandbox_enter(invocation->isolation, run_command, invocation, &status, &err) < 0)
+	if (sandbox_enter(invocation_isolation(invocation), run_command, invocation, &status, &err) < 0)
 		return report(invocation, &err);
 	return status;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kiln/base/file.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/strbuf.h"
 #include "kiln/base/text.h"
@@ -85,7 +86,7 @@ static int finish_dir(const struct copying *copying, const struct walk_entry *en
 	if (wanted_stat(copying, &entry->st, &st, err) < 0)
 		return -1;
 	if (!dir->keeps_metadata) {
-		if (fchown(dir->fd, st.st_uid, st.st_gid) < 0 || fchmod(dir->fd, st.st_mode & 07777) < 0)
+		if (owner_set(dir->fd, st.st_uid, st.st_gid) < 0 || fchmod(dir->fd, st.st_mode & 07777) < 0)
 			return err_errno(err, "set the owner and mode of the copy of %s", entry->path);
 		if (copy_xattrs(entry, dir->fd, err) < 0)
 			return -1;

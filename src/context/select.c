@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/strbuf.h"
 #include "kiln/base/text.h"
@@ -74,7 +75,7 @@ static int take_path(struct selection *selection, const char *path, const char *
 	scope_fd int fd = root_open(&selection->source->root, path, O_PATH, 0, err);
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0 || (selection->source->keep_owner && owner_fill(fd, &st) < 0))
 		return err_errno(err, "stat %s", path);
 	const char *real = path_beneath(selection->arena, &selection->source->root, fd);
 	if (!real)

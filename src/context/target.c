@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target.h"
 #include "kiln/base/file.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/text.h"
 #include "walk.h"
@@ -23,7 +24,7 @@ static mode_t parent_mode(const struct copy_options *options)
 static int own_new_dir(void *arg, int dir_fd, struct err *err)
 {
 	const struct copy_options *options = arg;
-	if (options->set_owner && fchownat(dir_fd, "", options->uid, options->gid, AT_EMPTY_PATH) < 0)
+	if (options->set_owner && owner_set(dir_fd, options->uid, options->gid) < 0)
 		return err_errno(err, "set the owner of a new directory");
 	return 0;
 }
@@ -63,12 +64,15 @@ static int keep_parent(const struct target_spec *target, const struct source *so
 	scope_fd int made = make_dirs(target, to, err);
 	if (made < 0)
 		return -1;
-	if (root_stat(&source->root, from, &st, NULL) < 0 || !S_ISDIR(st.st_mode))
+	scope_fd int from_fd = root_open(&source->root, from, O_PATH | O_NOFOLLOW, 0, NULL);
+	if (from_fd < 0 || fstat(from_fd, &st) < 0 || !S_ISDIR(st.st_mode))
 		return 0;
+	if (source->keep_owner && owner_fill(from_fd, &st) < 0)
+		return err_errno(err, "read who owns %s", from);
 	scope_fd int fd = root_open(target->root, to, O_RDONLY | O_DIRECTORY, 0, err);
 	if (fd < 0)
 		return -1;
-	if (!target->options->set_owner && source->keep_owner && fchown(fd, st.st_uid, st.st_gid) < 0)
+	if (!target->options->set_owner && source->keep_owner && owner_set(fd, st.st_uid, st.st_gid) < 0)
 		return err_errno(err, "set the owner of %s", to);
 	if (!target->options->chmod && fchmod(fd, st.st_mode & 07777) < 0)
 		return err_errno(err, "set the mode of %s", to);
@@ -185,7 +189,7 @@ int target_write(int dir_fd, const char *name, const void *bytes, size_t len, co
 		return err_errno(err, "create %s", name);
 	if (file_write_fd(fd, bytes, len, name, err) < 0)
 		return -1;
-	if (fchown(fd, st->st_uid, st->st_gid) < 0 || fchmod(fd, st->st_mode & 07777) < 0 || futimens(fd, times) < 0)
+	if (owner_set(fd, st->st_uid, st->st_gid) < 0 || fchmod(fd, st->st_mode & 07777) < 0 || futimens(fd, times) < 0)
 		return err_errno(err, "set the owner, mode and time of %s", name);
 	return 0;
 }

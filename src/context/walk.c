@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "walk.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/strbuf.h"
 #include "kiln/base/text.h"
@@ -85,6 +86,8 @@ static int walk_entry(const struct walker *walker, struct level *parent, int dir
 		return 0;
 	if (fstatat(dir_fd, name, &level.entry.st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_errno(err, "stat %s (did it go away while it was read?)", path);
+	if (walker->source->keep_owner && owner_fill_at(dir_fd, name, &level.entry.st) < 0)
+		return err_errno(err, "read who owns %s", path);
 	if (is_taken && visit_level(walker, &level, err) < 0)
 		return -1;
 	return S_ISDIR(level.entry.st.st_mode) ? walk_directory(walker, &level, err) : 0;

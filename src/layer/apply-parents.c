@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/text.h"
 
@@ -147,6 +148,13 @@ static int resolve(struct applier *applier, const char *path, struct strbuf *out
 	return sys ? err_errno(err, "open %s", SHOWN(path)) : 0;
 }
 
+static int copy_up(int holder_fd, const char *name, struct stat *st, int to_fd, struct err *err)
+{
+	if (owner_fill_at(holder_fd, name, st) < 0)
+		return err_errno(err, "read who owns %s", SHOWN(name));
+	return layer_copy_entry(holder_fd, name, st, to_fd, name, err);
+}
+
 /* Metadata from below if there is such a directory, else as if by `mkdir -p`. */
 static int make_dir(struct applier *applier, int parent_fd, const char *name, const char *path, struct err *err)
 {
@@ -165,7 +173,7 @@ static int make_dir(struct applier *applier, int parent_fd, const char *name, co
 	if (applier_unhide(applier, parent_fd, name, &was_removed, err) < 0)
 		return -1;
 	if (found) {
-		if (layer_copy_entry(holder_fd, name, &st, parent_fd, name, err) < 0)
+		if (copy_up(holder_fd, name, &st, parent_fd, err) < 0)
 			return -1;
 		entry.mode = st.st_mode;
 		entry.mtime = st.st_mtim.tv_sec;
@@ -262,7 +270,7 @@ int applier_bring_up(struct applier *applier, const char *path, int *dir_fd, str
 	if (fd < 0)
 		return -1;
 	bool is_here = fstatat(fd, leaf, &there, AT_SYMLINK_NOFOLLOW) == 0;
-	if (!is_here && !S_ISDIR(st.st_mode) && layer_copy_entry(holder_fd, leaf, &st, fd, leaf, err) < 0)
+	if (!is_here && !S_ISDIR(st.st_mode) && copy_up(holder_fd, leaf, &st, fd, err) < 0)
 		return -1;
 	*dir_fd = take_fd(&fd);
 	return is_here || !S_ISDIR(st.st_mode);

@@ -56,7 +56,7 @@ int layer_copy_entry(int from_dir, const char *from_name, const struct stat *st,
 {
 	scope_arena struct arena arena = { 0 };
 	scope_node struct node node = NODE_EMPTY;
-	const struct node_place place = { from_dir, from_name, from_name, st };
+	const struct node_place place = { from_dir, from_name, from_name, st, true };
 
 	if (node_load(&node, &place, INT64_MAX, &arena, err) < 0)
 		return -1;
@@ -148,7 +148,7 @@ static int copy_root(const struct stack_dir *root, int to_fd, struct err *err)
 	scope_arena struct arena arena = { 0 };
 	scope_node struct node node = NODE_EMPTY;
 	struct stat st;
-	const struct node_place place = { stack_top(root), ".", "/", &st };
+	const struct node_place place = { stack_top(root), ".", "/", &st, false };
 
 	if (place.dir_fd < 0)
 		return 0;

@@ -9,6 +9,7 @@
 
 #include "kiln/base/arena.h"
 #include "kiln/base/log.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/text.h"
 #include "kiln/layer/diff.h"
@@ -200,6 +201,11 @@ static int emit_whiteouts(struct differ *differ, struct level *level, struct err
 
 /* ---- entries ---- */
 
+static bool owner_differs(const struct node *node, const struct stat *below)
+{
+	return !owners_are_recorded() && (node->entry.uid != below->st_uid || node->entry.gid != below->st_gid);
+}
+
 /* A regular file of no length may be a device's placeholder on one side and the device on the other. */
 static bool surely_differs(const struct node *node, const struct stat *below, int64_t clamp)
 {
@@ -207,8 +213,7 @@ static bool surely_differs(const struct node *node, const struct stat *below, in
 
 	if (S_ISREG(below->st_mode) && below->st_size == 0)
 		return false;
-	return node->entry.mode != below->st_mode || node->entry.uid != below->st_uid ||
-	       node->entry.gid != below->st_gid || node->entry.mtime != mtime ||
+	return node->entry.mode != below->st_mode || owner_differs(node, below) || node->entry.mtime != mtime ||
 	       (S_ISREG(below->st_mode) && node->entry.size != below->st_size);
 }
 
@@ -220,7 +225,7 @@ static int equals_below(struct differ *differ, struct arena *arena, const struct
 
 	if (!below->exists || surely_differs(node, &below->st, differ->clamp))
 		return 0;
-	const struct node_place place = { below->holder_fd, name, node->entry.path, &below->st };
+	const struct node_place place = { below->holder_fd, name, node->entry.path, &below->st, false };
 	if (node_load(&lower, &place, differ->clamp, arena, err) < 0)
 		return err_wrap(err, "lower layer");
 	if (!node_same_metadata(node, &lower))
@@ -289,7 +294,7 @@ static int diff_entry(struct differ *differ, struct level *level, const char *na
 			return -1;
 		below.exists = found;
 	}
-	const struct node_place place = { level->fd, name, path, st };
+	const struct node_place place = { level->fd, name, path, st, false };
 	if (node_load(&node, &place, differ->clamp, &level->arena, err) < 0)
 		return -1;
 	if (S_ISDIR(node.entry.mode))

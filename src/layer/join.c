@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "kiln/base/log.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/root.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/text.h"
@@ -297,8 +298,8 @@ static int is_equal(const struct joiner *joiner, const struct stack_dir *one_dir
 		found = stack_find_path(other_dir, other, &b_fd, &b_st, err);
 	if (found <= 0)
 		return found < 0 ? -1 : fail_gone(one, err);
-	const struct node_place a_place = { a_fd, path_base(one), one, &a_st };
-	const struct node_place b_place = { b_fd, path_base(other), other, &b_st };
+	const struct node_place a_place = { a_fd, path_base(one), one, &a_st, false };
+	const struct node_place b_place = { b_fd, path_base(other), other, &b_st, false };
 	if (node_load(&a, &a_place, joiner->clamp, &arena, err) < 0 ||
 	    node_load(&b, &b_place, joiner->clamp, &arena, err) < 0)
 		return -1;
@@ -364,6 +365,8 @@ static int open_in_upper(const struct joiner *joiner, int parent_fd, const struc
 	int found = stack_find(merged, name, &holder_fd, &st, err);
 	if (found <= 0)
 		return found < 0 ? -1 : fail_gone(name, err);
+	if (owner_fill_at(holder_fd, name, &st) < 0)
+		return err_errno(err, "read who owns %s", SHOWN(name));
 	if (layer_copy_entry(holder_fd, name, &st, parent_fd, name, err) < 0 ||
 	    set_times(parent_fd, &parent, joiner->clamp, err) < 0)
 		return -1;

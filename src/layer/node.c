@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/text.h"
 
@@ -34,9 +35,11 @@ void node_close(struct node *node)
 	node->fd = -1;
 }
 
-/* 65534 is an honest id too, so the map is asked. */
+/* 65534 is an honest id too, so the map is asked. Where owners are recorded the map knows none of them. */
 static int check_ids(const struct stat *st, const char *path, struct err *err)
 {
+	if (owners_are_recorded())
+		return 0;
 	if (st->st_uid == OVERFLOW_ID && !map_covers("/proc/self/uid_map", OVERFLOW_ID))
 		return err_set(err, ERR_INPUT,
 			       "%s: its owner is not mapped in this user namespace, so it cannot be in a layer",
@@ -120,6 +123,19 @@ static int load(struct node *node, struct arena *arena, int dir_fd, const char *
 	}
 }
 
+/* The record, if there is one, says who the owner is. */
+static int load_owner(struct node *node, const struct node_place *place, struct err *err)
+{
+	struct stat st = *place->st;
+	int result = node->fd >= 0 ? owner_fill(node->fd, &st) : owner_fill_at(place->dir_fd, place->name, &st);
+
+	if (result < 0)
+		return err_errno(err, "read who owns %s", SHOWN(place->path));
+	node->entry.uid = st.st_uid;
+	node->entry.gid = st.st_gid;
+	return 0;
+}
+
 int node_load(struct node *node, const struct node_place *place, int64_t clamp, struct arena *arena, struct err *err)
 {
 	const struct stat *st = place->st;
@@ -138,7 +154,8 @@ int node_load(struct node *node, const struct node_place *place, int64_t clamp, 
 		.fd = -1,
 	};
 
-	if (check_ids(st, place->path, err) < 0 || load(&loaded, arena, place->dir_fd, place->name, err) < 0) {
+	if (check_ids(st, place->path, err) < 0 || load(&loaded, arena, place->dir_fd, place->name, err) < 0 ||
+	    (owners_are_recorded() && !place->has_owner && load_owner(&loaded, place, err) < 0)) {
 		node_close(&loaded);
 		return -1;
 	}

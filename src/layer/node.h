@@ -26,6 +26,7 @@ struct node_place {
 	int dir_fd;
 	const char *name, *path;
 	const struct stat *st; /* lstat's answer */
+	bool has_owner;        /* st says the owner in the image; else a record may (kiln/base/owner.h) */
 };
 
 /* Later mtimes become clamp. An id that our user namespace does not map is ERR_INPUT. */

@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/layer/tree.h"
 
@@ -44,12 +45,18 @@ static int fail_owner(const struct layer_entry *entry, struct err *err)
 		return err_set(err, ERR_UNSUPPORTED,
 			       "%s: its owner %u:%u cannot be set without root or a user namespace", SHOWN(entry->path),
 			       entry->uid, entry->gid);
+	if (errno == EOPNOTSUPP && owners_are_recorded())
+		return err_set(
+			err, ERR_UNSUPPORTED,
+			"%s: its owner %u:%u cannot be recorded: the file system holds no extended attributes (put "
+			"the store on another one, or use isolation mapped)",
+			SHOWN(entry->path), entry->uid, entry->gid);
 	return err_errno(err, "set the owner of %s", SHOWN(entry->path));
 }
 
 int place_finish(int fd, const struct layer_entry *entry, struct err *err)
 {
-	if (fchown(fd, entry->uid, entry->gid) < 0)
+	if (owner_set(fd, entry->uid, entry->gid) < 0)
 		return fail_owner(entry, err);
 	if (layer_write_xattrs(fd, entry->xattrs, entry->xattr_count, entry->path, err) < 0)
 		return -1;
@@ -79,7 +86,7 @@ static int finish_by_name(int dir_fd, const char *name, const struct layer_entry
 	struct timespec times[2];
 
 	fill_times(times, entry);
-	if (fchownat(dir_fd, name, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (owner_set_at(dir_fd, name, entry->uid, entry->gid) < 0)
 		return fail_owner(entry, err);
 	if (!S_ISLNK(entry->mode) && (entry->mode & 07000) && fchmodat(dir_fd, name, entry->mode & 07777, 0) < 0)
 		return err_errno(err, "set the mode of %s", SHOWN(entry->path));

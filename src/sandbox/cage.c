@@ -25,7 +25,8 @@ enum { STEP_READY };
 /*
  * The order matters: the network namespace decides what sysfs shows; sysctls are written before /proc/sys is made
  * read-only, and both before anything of the image could be in the way; the old root is needed until the last mount;
- * ids change after seccomp, which needs CAP_SYS_ADMIN; what is read back is the end result.
+ * ids change after seccomp, which needs CAP_SYS_ADMIN; the supervisor is under no filter and its calls come first (emulate.h);
+ * what is read back is the end result.
  */
 static const struct {
 	const char *name;
@@ -50,6 +51,7 @@ static const struct {
 	{ "standard files", setup_stdio },
 	{ "drop capabilities", setup_bounding },
 	{ "set no_new_privs", setup_no_new_privs },
+	{ "start the supervisor", setup_supervisor },
 	{ "seccomp", setup_seccomp },
 	{ "become user", setup_user },
 	{ "check the cage", setup_check },

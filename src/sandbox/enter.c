@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "kiln/base/file.h"
+#include "kiln/base/log.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/proc.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/text.h"
@@ -55,13 +57,14 @@ int isolation_parse(enum isolation *isolation, const char *text, struct err *err
 struct entry {
 	int (*work)(void *arg);
 	void *arg;
+	bool is_single;
 };
 
 /* A change of ids takes the parent-death signal away and makes the process undumpable, upon which /proc/self belongs to
    the host's root. */
-static int become_root(int channel, struct err *err)
+static int become_root(const struct entry *entry, int channel, struct err *err)
 {
-	if (setgroups(0, NULL) < 0)
+	if (!entry->is_single && setgroups(0, NULL) < 0)
 		return err_errno(err, "drop supplementary groups");
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		return err_errno(err, "become root of the user namespace");
@@ -87,10 +90,11 @@ static int coordinate(int channel, void *arg, struct err *err)
 {
 	const struct entry *entry = arg;
 
-	if (proc_pause(channel, err) < 0 || become_root(channel, err) < 0 || cut_propagation(err) < 0 ||
+	if (proc_pause(channel, err) < 0 || become_root(entry, channel, err) < 0 || cut_propagation(err) < 0 ||
 	    proc_reach(channel, STEP_INSIDE, NULL, 0, err) < 0)
 		return -1;
 	umask(022);
+	owners_record(entry->is_single);
 	int status = entry->work(entry->arg);
 	fflush(NULL);
 	_exit(status);
@@ -234,17 +238,57 @@ static int run_coordinator(struct entry *entry, const struct id_map *map, int *s
 	return result;
 }
 
+static int enter_mapped(struct entry *entry, struct id_map *map, int *status, struct err *err)
+{
+	entry->is_single = false;
+	return id_map_plan(map, err) < 0 ? -1 : run_coordinator(entry, map, status, err);
+}
+
+static int enter_single(struct entry *entry, struct id_map *map, int *status, struct err *err)
+{
+	entry->is_single = true;
+	id_map_plan_single(map);
+	return run_coordinator(entry, map, status, err);
+}
+
+/* Once work runs, nothing that goes wrong is of the rung: the next one is tried only where set-up failed. */
+static int enter_highest(struct entry *entry, struct id_map *map, int *status, struct err *err)
+{
+	struct err failed = { 0 };
+
+	if (enter_mapped(entry, map, status, &failed) == 0)
+		return 0;
+	if (failed.kind != ERR_INTERRUPTED) {
+		log_debug("isolation mapped: %s", failed.msg);
+		if (enter_single(entry, map, status, err) == 0)
+			return 0;
+	}
+	if (err)
+		*err = failed;
+	return -1;
+}
+
 int sandbox_enter(enum isolation isolation, int (*work)(void *arg), void *arg, int *status, struct err *err)
 {
 	struct entry entry = { .work = work, .arg = arg };
+	int result;
 
-	if (isolation != ISOLATION_AUTO && isolation != ISOLATION_MAPPED)
-		return err_set(err, ERR_UNSUPPORTED, "isolation \"%s\" is not in this version of kiln; \"mapped\" is",
+	if (isolation == ISOLATION_CHROOT || isolation == ISOLATION_TRACED)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "isolation \"%s\" is not in this version of kiln; \"mapped\" and \"single\" are",
 			       isolation_name(isolation));
 	scope_free struct id_map *map = calloc(1, sizeof(*map));
 	if (!map)
 		abort();
-	if (id_map_plan(map, err) < 0 || run_coordinator(&entry, map, status, err) < 0)
-		return err_wrap(err, "enter a user namespace");
-	return 0;
+	switch (isolation) {
+	case ISOLATION_MAPPED:
+		result = enter_mapped(&entry, map, status, err);
+		break;
+	case ISOLATION_SINGLE:
+		result = enter_single(&entry, map, status, err);
+		break;
+	default:
+		result = enter_highest(&entry, map, status, err);
+	}
+	return result < 0 ? err_wrap(err, "enter a user namespace") : 0;
 }

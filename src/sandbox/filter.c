@@ -102,6 +102,11 @@ static int call_number(const char *name, uint32_t arch)
 	return young == __NR_SCMP_ERROR ? number : young;
 }
 
+int filter_call_number(const char *name)
+{
+	return call_number(name, seccomp_arch_native());
+}
+
 /* ---- rules ---- */
 
 static bool is_denial_by_args(const struct profile_rule *rule)
@@ -365,4 +370,17 @@ int filter_load(const struct filter *filter, struct err *err)
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
 		return err_errno(err, "load the seccomp filter");
 	return 0;
+}
+
+/* Once a call was taken up, only death interrupts it: a signal would make it begin anew, and what was done for it be done
+   twice. Kernels before 5.19 do not know that. */
+int filter_load_listener(const struct filter *filter, struct err *err)
+{
+	struct sock_fprog program = { .len = (unsigned short)filter->count, .filter = filter->code };
+	unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+	return fd < 0 ? err_errno(err, "load the seccomp filter of the supervisor") : (int)fd;
 }

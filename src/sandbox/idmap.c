@@ -286,6 +286,15 @@ int id_map_plan(struct id_map *map, struct err *err)
 	return plan_onto_itself("/proc/self/gid_map", map->gids, &map->gid_count, err);
 }
 
+void id_map_plan_single(struct id_map *map)
+{
+	memset(map, 0, sizeof(*map));
+	map->uids[0] = (struct id_extent){ .inside = 0, .outside = geteuid(), .count = 1 };
+	map->gids[0] = (struct id_extent){ .inside = 0, .outside = getegid(), .count = 1 };
+	map->uid_count = map->gid_count = 1;
+	map->is_single = true;
+}
+
 /* ---- writing ---- */
 
 /* One call of newuidmap or newgidmap, or one write to uid_map or gid_map. */
@@ -343,6 +352,19 @@ static int write_by_helper(const struct map_write *map, struct err *err)
 	return proc_run(&run, err) < 0 ? explain_helper(map->program, err) : 0;
 }
 
+/* Without it a user could leave a group that forbids him something. */
+static int deny_setgroups(pid_t pid, struct err *err)
+{
+	static const char word[] = "deny";
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);
+	scope_fd int fd = openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, word, strlen(word)) < 0)
+		return err_errno(err, "give up setgroups: %s", path);
+	return 0;
+}
+
 static int write_in_child(int channel, void *arg, struct err *err)
 {
 	(void)channel;
@@ -356,6 +378,8 @@ int id_map_write(const struct id_map *map, pid_t pid, struct err *err)
 	struct map_write gids = { pid, "newgidmap", "gid_map", map->gids, map->gid_count };
 	scope_proc struct proc child = PROC_EMPTY;
 
+	if (map->is_single && deny_setgroups(pid, err) < 0)
+		return -1;
 	if (!map->by_helper)
 		return write_directly(&gids, err) < 0 ? -1 : write_directly(&uids, err);
 	if (proc_fork(&child, write_in_child, &gids, err) < 0 || write_by_helper(&uids, err) < 0)

@@ -10,7 +10,20 @@ src_sandbox_libsandbox_a_SOURCES = \
 	src/sandbox/cage.c \
 	src/sandbox/caps.c \
 	src/sandbox/caps.h \
+	src/sandbox/creds.c \
+	src/sandbox/creds.h \
 	src/sandbox/devices.c \
+	src/sandbox/emulate.c \
+	src/sandbox/emulate.h \
+	src/sandbox/emulate-calls.c \
+	src/sandbox/emulate-create.c \
+	src/sandbox/emulate-exec.c \
+	src/sandbox/emulate-ids.c \
+	src/sandbox/emulate-owner.c \
+	src/sandbox/emulate-path.c \
+	src/sandbox/emulate-stat.c \
+	src/sandbox/emulate-tracee.c \
+	src/sandbox/emulate-xattr.c \
 	src/sandbox/enter.c \
 	src/sandbox/etc.c \
 	src/sandbox/etc.h \

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "emulate.h"
 #include "kiln/base/proc.h"
 #include "kiln/base/root.h"
 #include "kiln/base/scope.h"
@@ -26,7 +27,7 @@ struct probe {
 	const char *name;
 	int (*run)(struct strbuf *detail, struct err *err);
 	const char *remedy;
-	bool is_inside; /* needs isolation "mapped" to work */
+	bool is_inside; /* needs isolation "mapped" or "single" to work */
 };
 
 /* ---- in a throw-away child ---- */
@@ -92,7 +93,7 @@ static int run_inside(void *arg)
 	return inside->work(inside->err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int try_inside(int (*work)(struct err *err), struct err *err)
+static int try_inside(enum isolation isolation, int (*work)(struct err *err), struct err *err)
 {
 	struct err *words = mmap(NULL, sizeof(*words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct inside inside = { work, words };
@@ -100,7 +101,7 @@ static int try_inside(int (*work)(struct err *err), struct err *err)
 
 	if (words == MAP_FAILED)
 		return err_errno(err, "mmap");
-	int result = sandbox_enter(ISOLATION_MAPPED, run_inside, &inside, &status, err);
+	int result = sandbox_enter(isolation, run_inside, &inside, &status, err);
 	if (result == 0 && status != EXIT_SUCCESS) {
 		*err = *words;
 		result = -1;
@@ -165,19 +166,25 @@ static int probe_newgidmap(struct strbuf *detail, struct err *err)
 static int probe_enter(struct strbuf *detail, struct err *err)
 {
 	(void)detail;
-	return try_inside(nothing_inside, err);
+	return try_inside(ISOLATION_MAPPED, nothing_inside, err);
+}
+
+static int probe_enter_single(struct strbuf *detail, struct err *err)
+{
+	(void)detail;
+	return try_inside(ISOLATION_SINGLE, emulation_works, err);
 }
 
 static int probe_namespaces(struct strbuf *detail, struct err *err)
 {
 	strbuf_addstr(detail, "pid, mount, ipc, uts, cgroup, net");
-	return try_inside(steps_namespaces_inside, err);
+	return try_inside(ISOLATION_AUTO, steps_namespaces_inside, err);
 }
 
 static int probe_fresh_proc(struct strbuf *detail, struct err *err)
 {
 	(void)detail;
-	return try_inside(fresh_proc_inside, err);
+	return try_inside(ISOLATION_AUTO, fresh_proc_inside, err);
 }
 
 static int probe_seccomp(struct strbuf *detail, struct err *err)
@@ -232,6 +239,7 @@ static const struct probe probes[] = {
 	{ "newuidmap", probe_newuidmap, "install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora)", false },
 	{ "newgidmap", probe_newgidmap, "install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora)", false },
 	{ "isolation mapped", probe_enter, NULL, false },
+	{ "isolation single", probe_enter_single, NULL, false },
 	{ "namespaces of a step", probe_namespaces, NULL, true },
 	{ "fresh /proc", probe_fresh_proc,
 	  "without it a step sees the outer processes; in a container: --security-opt systempaths=unconfined (docker), "
@@ -268,12 +276,12 @@ int sandbox_probe(struct arena *arena, struct probe_fact **facts, size_t *count,
 	for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
 		struct probe_fact *fact = &(*facts)[i];
 		if (probes[i].is_inside && !can_enter)
-			*fact = (struct probe_fact){ probes[i].name, false, "not tried without isolation mapped",
-						     NULL };
+			*fact = (struct probe_fact){ probes[i].name, false,
+						     "not tried without isolation mapped or single", NULL };
 		else
 			run_probe(arena, &probes[i], fact);
-		if (probes[i].run == probe_enter)
-			can_enter = fact->works;
+		if (probes[i].run == probe_enter || probes[i].run == probe_enter_single)
+			can_enter |= fact->works;
 	}
 	return 0;
 }

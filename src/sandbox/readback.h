@@ -14,6 +14,7 @@ struct readback {
 	const struct user *user;
 	uint64_t caps, bounding;
 	bool no_new_privs;
+	bool keeps_groups; /* those of the caller */
 };
 
 int readback_check(const char *status, const struct readback *wanted, struct err *err) MUST_CHECK;

@@ -11,6 +11,7 @@
 
 #include "kiln/base/file.h"
 #include "kiln/base/log.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/text.h"
 #include "mount.h"
@@ -59,6 +60,14 @@ struct file_spec {
 	gid_t gid;
 };
 
+/* A tmpfs takes records from Linux 6.6 on. Without one the file is shown as root's, and can be used all the same. */
+static int give(int fd, uid_t uid, gid_t gid)
+{
+	int result = owner_set(fd, uid, gid);
+
+	return result < 0 && errno == EOPNOTSUPP && owners_are_recorded() ? 0 : result;
+}
+
 static int put_file(int dir_fd, const struct file_spec *spec, struct err *err)
 {
 	scope_fd int fd = openat(dir_fd, spec->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -67,7 +76,7 @@ static int put_file(int dir_fd, const struct file_spec *spec, struct err *err)
 		return err_errno(err, "make the file %s", spec->name);
 	if (spec->len > 0 && file_write_fd(fd, spec->bytes, spec->len, spec->name, err) < 0)
 		return -1;
-	if (fchown(fd, spec->uid, spec->gid) < 0 || fchmod(fd, spec->mode) < 0)
+	if (give(fd, spec->uid, spec->gid) < 0 || fchmod(fd, spec->mode) < 0)
 		return err_errno(err, "give the file %s its owner", spec->name);
 	return 0;
 }
@@ -160,12 +169,15 @@ static int mount_tmpfs(const struct cage_mount *mount, struct err *err)
 	struct mount_option options[5] = { { "mode", mode }, { "uid", uid }, { "gid", gid } };
 
 	snprintf(mode, sizeof(mode), "%o", mount->mode ? mount->mode & 07777 : 01777);
-	snprintf(uid, sizeof(uid), "%" PRIu32, mount->uid);
-	snprintf(gid, sizeof(gid), "%" PRIu32, mount->gid);
+	snprintf(uid, sizeof(uid), "%" PRIu32, owners_are_recorded() ? 0 : mount->uid);
+	snprintf(gid, sizeof(gid), "%" PRIu32, owners_are_recorded() ? 0 : mount->gid);
 	snprintf(size, sizeof(size), "%" PRId64, mount->size);
 	if (mount->size > 0)
 		options[3] = (struct mount_option){ "size", size };
-	return mount_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+	scope_fd int fd = mount_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+	if (fd >= 0 && owners_are_recorded() && give(fd, mount->uid, mount->gid) < 0)
+		return err_errno(err, "give it to user %" PRIu32, mount->uid);
+	return take_fd(&fd);
 }
 
 /* The detached mount, owned by the caller. */
@@ -279,7 +291,7 @@ static int give_to_user(void *arg, int dir_fd, struct err *err)
 {
 	const struct user *user = arg;
 
-	return fchown(dir_fd, user->uid, user->gid) < 0 ? err_errno(err, "give it to user %" PRIu32, user->uid) : 0;
+	return owner_set(dir_fd, user->uid, user->gid) < 0 ? err_errno(err, "give it to user %" PRIu32, user->uid) : 0;
 }
 
 /* The kernel writes "(unreachable)" in front of what lies outside the root (CVE-2024-21626). */

@@ -21,6 +21,7 @@
 #include "kiln/base/arena.h"
 #include "kiln/base/file.h"
 #include "kiln/base/log.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/proc.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/text.h"
@@ -117,7 +118,8 @@ int setup_bounding(struct setup *setup, struct err *err)
 
 int setup_no_new_privs(struct setup *setup, struct err *err)
 {
-	if (!setup_is_locked(setup->cage))
+	/* Where there is one id, programs cannot change it: what they believe to become, the supervisor tells them. */
+	if (!setup_is_locked(setup->cage) && !owners_are_recorded())
 		return 0;
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? err_errno(err, "prctl") : 0;
 }
@@ -140,9 +142,8 @@ static int fail_unmapped(const struct user *user, struct err *err)
 }
 
 /* The primary group belongs into the list too, else a set-group-id program could drop it (CVE-2022-2989). */
-int setup_user(struct setup *setup, struct err *err)
+static int take_ids(const struct user *user, struct err *err)
 {
-	const struct user *user = &setup->cage->user;
 	scope_arena struct arena arena = { 0 };
 	gid_t *groups = arena_array(&arena, gid_t, user->group_count + 1);
 
@@ -152,10 +153,16 @@ int setup_user(struct setup *setup, struct err *err)
 	if (setgroups(user->group_count + 1, groups) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
 	    setresuid(user->uid, user->uid, user->uid) < 0)
 		return fail_unmapped(user, err);
-	if (caps_set(user->uid == 0 ? caps_of_step() : 0, err) < 0)
+	return caps_set(user->uid == 0 ? caps_of_step() : 0, err);
+}
+
+/* On isolation "single" the supervisor knows whom the command believes to be. */
+int setup_user(struct setup *setup, struct err *err)
+{
+	if (!owners_are_recorded() && take_ids(&setup->cage->user, err) < 0)
 		return -1;
-	/* A change of ids takes both away. */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	/* A change of ids takes both away. The supervisor, which alone is there beside it, has to look into it. */
+	if (prctl(PR_SET_DUMPABLE, owners_are_recorded(), 0, 0, 0) < 0)
 		return err_errno(err, "prctl");
 	return proc_die_with_parent(setup->channel, err);
 }

@@ -47,6 +47,9 @@ setup_step setup_proc, setup_sys, setup_sysctls, setup_masks;
 /* devices.c */
 setup_step setup_dev;
 
+/* emulate.c: on isolation "single", the step goes on in a child; see emulate.h */
+setup_step setup_supervisor;
+
 /* exec.c: becomes the command; returns only on failure. */
 setup_step setup_exec;
 

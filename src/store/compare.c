@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "kiln/base/owner.h"
 #include "kiln/base/text.h"
 #include "kiln/layer/tree.h"
 
@@ -134,7 +135,9 @@ static int compare_metadata(const struct place *place, const char *name, const s
 		return 0;
 	if (!S_ISLNK(a->st_mode) && (a->st_mode & 07777) != (b->st_mode & 07777))
 		return differs(place, name, "has another mode", err);
-	if (a->st_uid != b->st_uid || a->st_gid != b->st_gid)
+	struct stat fresh = *a, kept = *b;
+	if (owner_fill_at(place->fresh_fd, name, &fresh) < 0 || owner_fill_at(place->tree_fd, name, &kept) < 0 ||
+	    fresh.st_uid != kept.st_uid || fresh.st_gid != kept.st_gid)
 		return differs(place, name, "has another owner", err);
 	if (a->st_mtim.tv_sec != b->st_mtim.tv_sec)
 		return differs(place, name, "has another time", err);

@@ -215,7 +215,8 @@ static int remove_contents(int fd, struct err *err)
 			return -1;
 	}
 	/* Until here it can be seen that this is a store, and the removal can be begun again. */
-	if ((unlinkat(fd, "version", 0) < 0 && errno != ENOENT) || (unlinkat(fd, "lock", 0) < 0 && errno != ENOENT))
+	if ((unlinkat(fd, "owners", 0) < 0 && errno != ENOENT) || (unlinkat(fd, "version", 0) < 0 && errno != ENOENT) ||
+	    (unlinkat(fd, "lock", 0) < 0 && errno != ENOENT))
 		return err_errno(err, "remove version and lock");
 	return 0;
 }

@@ -40,6 +40,8 @@ typedef int store_each_name(void *arg, const char *name, struct err *err);
 int store_each(struct store *store, enum store_dir dir, store_each_name *each, void *arg, struct err *err) MUST_CHECK;
 int store_each_in(int dir_fd, store_each_name *each, void *arg, struct err *err) MUST_CHECK;
 bool store_is_temporary(const char *name); /* what base/file.h leaves when it is killed on a system without O_TMPFILE */
+/* form.c: is the store of the form that this process works with? A new one becomes it. */
+int store_settle_form(struct store *store, struct err *err) MUST_CHECK;
 int store_refuse_read_only(const struct store *store, struct err *err) MUST_CHECK;
 /* Opens a directory as store_open does: its owner and mode are checked. ERR_SYSTEM ENOENT if missing. */
 int store_open_root(const char *path, struct err *err) MUST_CHECK;

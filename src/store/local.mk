@@ -4,6 +4,7 @@ src_store_libstore_a_SOURCES = \
 	src/store/blob.c \
 	src/store/cache.c \
 	src/store/compare.c \
+	src/store/form.c \
 	src/store/gc.c \
 	src/store/images.c \
 	src/store/internal.h \

@@ -196,7 +196,8 @@ static int is_foreign(void *arg, const char *name, struct err *err)
 		if (text_equal(name, layout[i].name))
 			return 0;
 	}
-	if (!text_equal(name, "lock") && !text_equal(name, "version") && !store_is_temporary(name))
+	if (!text_equal(name, "lock") && !text_equal(name, "version") && !text_equal(name, "owners") &&
+	    !store_is_temporary(name))
 		*yes = false;
 	return 0;
 }
@@ -323,8 +324,12 @@ int store_open(struct store **out, const char *path, unsigned flags, struct err 
 		return -1;
 	if (!(store->flags & STORE_READ_ONLY) && sync_recover(store, err) < 0)
 		return -1;
-	if (!(store->flags & (STORE_READ_ONLY | STORE_NO_SWEEP)))
+	/* Who is not inside the user namespace looks into no tree. */
+	if (!(store->flags & (STORE_READ_ONLY | STORE_NO_SWEEP))) {
+		if (store_settle_form(store, err) < 0)
+			return -1;
 		work_sweep(store);
+	}
 	*out = take_ptr(store);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "changes.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/strbuf.h"
 #include "kiln/layer/layer.h"
@@ -110,7 +111,7 @@ static int make_upper_level(struct walk *walk, int *tree_fd, struct err *err)
 	const char *name = walk->levels[walk->upper_count].name;
 	struct stat st;
 
-	if (fstatat(*tree_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(*tree_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || owner_fill_at(*tree_fd, name, &st) < 0)
 		return err_errno(err, "stat %s", name);
 	if (layer_copy_entry(*tree_fd, name, &st, walk->upper_fd, name, err) < 0)
 		return -1;
@@ -211,6 +212,8 @@ static int copy_out(struct walk *walk, struct listed *entry, const char *name, s
 	if (S_ISCHR(st.st_mode) && st.st_rdev == 0)
 		return err_set(err, ERR_INPUT,
 			       "a character device 0:0 cannot be in a layer, where it means a removed file");
+	if (owner_fill_at(walk->tree_fd, name, &st) < 0)
+		return err_errno(err, "read who owns it");
 	return st.st_nlink > 1 ? copy_linked(walk, name, &st, err)
 			       : layer_copy_entry(walk->tree_fd, name, &st, walk->upper_fd, name, err);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "kiln/base/file.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/text.h"
 #include "kiln/layer/layer.h"
@@ -53,9 +54,9 @@ int view_copy_root_attributes(int from_fd, int to_fd, struct err *err)
 {
 	struct stat st;
 
-	if (fstat(from_fd, &st) < 0)
+	if (fstat(from_fd, &st) < 0 || owner_fill(from_fd, &st) < 0)
 		return err_errno(err, "stat the root of the view");
-	if (fchown(to_fd, st.st_uid, st.st_gid) < 0 || fchmod(to_fd, st.st_mode & 07777) < 0 ||
+	if (owner_set(to_fd, st.st_uid, st.st_gid) < 0 || fchmod(to_fd, st.st_mode & 07777) < 0 ||
 	    futimens(to_fd, (const struct timespec[]){ st.st_atim, st.st_mtim }) < 0)
 		return err_errno(err, "prepare the root of the view");
 	return 0;

@@ -155,7 +155,7 @@ static void the_status_of_a_killed_one_is_the_signal(void **state)
 
 static void rungs_that_are_missing_say_so(void **state)
 {
-	static const enum isolation rungs[] = { ISOLATION_SINGLE, ISOLATION_CHROOT, ISOLATION_TRACED };
+	static const enum isolation rungs[] = { ISOLATION_CHROOT, ISOLATION_TRACED };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rungs); i++) {

@@ -22,9 +22,10 @@ static int count_files(void)
 
 static void every_fact_has_a_detail_and_a_failed_one_says_why(void **state)
 {
-	static const char *const names[] = { "user namespace",       "range of ids", "newuidmap",    "newgidmap",
-					     "isolation mapped",     "fresh /proc",  "seccomp",      "openat2",
-					     "namespaces of a step", "/dev/fuse",    "/dev/net/tun", "network helper" };
+	static const char *const names[] = { "user namespace",   "range of ids",         "newuidmap",   "newgidmap",
+					     "isolation mapped", "isolation single",     "fresh /proc", "seccomp",
+					     "openat2",          "namespaces of a step", "/dev/fuse",   "/dev/net/tun",
+					     "network helper" };
 	scope_arena struct arena arena = { 0 };
 	struct probe_fact *facts;
 	struct err err = { 0 };

@@ -106,7 +106,8 @@ int layer_write_xattrs(int fd, const struct layer_xattr *xattrs, size_t count, c
 		       struct err *err) MUST_CHECK;
 
 /* Copies one entry (file by file_copy_data, symlink, device, fifo, empty directory) with owner, mode, xattrs, times from
-   from_dir/from_name to to_dir/to_name, which must not exist. Sockets are ERR_INPUT. */
+   from_dir/from_name to to_dir/to_name, which must not exist. Sockets are ERR_INPUT. The owner is the one in st: after a
+   bare lstat call owner_fill_at (kiln/base/owner.h). */
 int layer_copy_entry(int from_dir, const char *from_name, const struct stat *st, int to_dir, const char *to_name,
 		     struct err *err) MUST_CHECK;
 /* Copies the merged tree of a stack onto the empty directory to_fd: the copy view's base, COPY --from without mounts,

@@ -28,10 +28,14 @@ struct id_map {
 	struct id_extent gids[ID_EXTENTS_MAX];
 	size_t gid_count;
 	bool by_helper; /* newuidmap and newgidmap write it; else we do */
+	bool is_single; /* one id: the kernel wants setgroups(2) given up for it */
 };
 
 /* ERR_UNSUPPORTED says what is missing and the line that adds it ("usermod --add-subuids ... USER", package uidmap). */
 int id_map_plan(struct id_map *map, struct err *err) MUST_CHECK;
+
+/* Our own id as root and nothing else: what every user namespace can have. */
+void id_map_plan_single(struct id_map *map);
 
 /* Gives the map to the user namespace of pid, a child that waits in a new one. */
 int id_map_write(const struct id_map *map, pid_t pid, struct err *err) MUST_CHECK;

@@ -17,6 +17,7 @@
  * rename, locked by flock, checked by digest when read, repairable with rm:
  *
  *	version			"kiln store 1\n"; a newer one is refused
+ *	owners			"real\n" or "recorded\n": the form of the layer trees (kiln/base/owner.h)
  *	lock			flock: shared by every command while it runs, exclusive by the sweep of prune and reset
  *	blobs/sha256/HEX	configurations, manifests, compressed layers as they came or as they were made
  *	layers/HEX/tree		one layer tree per diff id (layer/layer.h); layers/HEX/recipe if kiln can write its tar again,
@@ -53,6 +54,12 @@ static inline void scope_close_store(struct store **store)
 #define scope_store __attribute__((cleanup(scope_close_store)))
 const char *store_path(const struct store *store);
 int store_fd(const struct store *store); /* the root directory */
+
+/* What the store at path was made with; UNKNOWN if it is new, or no store. Layer trees with recorded owners are good for isolation
+   "single" only, those with real ones for the others, so opening a store with layers of the other form is
+   ERR_UNSUPPORTED. */
+enum store_owners { STORE_OWNERS_UNKNOWN, STORE_OWNERS_REAL, STORE_OWNERS_RECORDED };
+enum store_owners store_owners_at(const char *path);
 
 /* ---- work in progress (work.c) ---- */
 
