@@ -29,6 +29,7 @@ void env_set(struct arena *arena, struct env *env, const char *key, const char *
 
 struct build;
 struct stage_run;
+struct step;
 
 /* A layer's tree is there; its diff id may come later. Owned by the build. */
 struct layer_node {
@@ -44,6 +45,8 @@ struct layer_node {
 	/* What later builds find it by: the key of the stack it was made on, and digests of the inputs of its step (a COPY
 	   --from has two: by the stage's key, and by the files that it takes). */
 	struct digest parent;
+	bool is_link;
+	bool stands_alone; /* COPY --link: whatever lies below, it is the same */
 	struct digest steps[2];
 	size_t step_count;
 	bool is_saved, is_saved_by_chain;
@@ -67,6 +70,12 @@ void node_save_keys(struct build *build, struct layer_node *node);
 enum cache_hit { CACHE_MISS, CACHE_HIT, CACHE_HIT_BY_CHAIN };
 enum cache_hit cache_look_up(struct build *build, const struct stage_run *stage, const struct digest *step,
 			     struct cache_record *record);
+/* What stands in the place of a parent for a layer that stands alone. */
+void key_of_nothing(struct digest *out);
+bool step_stands_alone(const struct step *step);
+/* A layer on its own is found whatever its stage stands on. */
+enum cache_hit cache_look_up_step(struct build *build, const struct step *step, const struct digest *own,
+				  struct cache_record *record);
 
 /* ---- inputs of a step: its key, and its explanation ---- */
 
@@ -166,6 +175,8 @@ struct step {
 	struct image *from_image;
 	const char *chown, *chmod;
 	bool is_add;
+	bool is_link;       /* a layer of its own, made on nothing */
+	bool is_link_owned; /* and its owner is a name, which the stage below knows */
 	bool may_unpack;
 	const struct heredoc **heredocs;
 	const char **heredoc_bodies;
@@ -288,6 +299,11 @@ enum step_ready step_workdir_prepare(struct build *build, struct step *step, str
 bool step_copies_from(const struct step *step);
 /* The network of a RUN: its own flag, else the build's. */
 enum network_mode step_network(const struct step *step);
+/* COPY --link (step_link.c): onto an empty directory instead of a view. */
+typedef int copy_onto_fn(struct step *step, const struct source *source, const struct root *dest,
+			 const struct root *users, struct err *err);
+int step_copy_link(struct step *step, const struct source *source, copy_onto_fn *copy_onto, struct err *err) MUST_CHECK;
+void step_copy_take_link(struct step *step);
 /* Opens the build context, if nothing has yet: its ignore rules are then known. */
 int step_copy_open_context(struct build *build, struct err *err) MUST_CHECK;
 /* The build context, once a step has opened it. */

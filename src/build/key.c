@@ -76,6 +76,11 @@ void key_of_step(const struct digest *parent, const struct digest *step, struct 
 	key_of("definition", parent, step, out);
 }
 
+void key_of_nothing(struct digest *out)
+{
+	digest_bytes(out, "nothing", strlen("nothing"));
+}
+
 void key_of_chain(const struct digest *chain, const struct digest *step, struct digest *out)
 {
 	key_of("content", chain, step, out);

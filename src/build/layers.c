@@ -56,6 +56,22 @@ enum cache_hit cache_look_up(struct build *build, const struct stage_run *stage,
 	return get_record(build, &key, record) ? CACHE_HIT_BY_CHAIN : CACHE_MISS;
 }
 
+bool step_stands_alone(const struct step *step)
+{
+	return step->is_link && !step->is_link_owned;
+}
+
+enum cache_hit cache_look_up_step(struct build *build, const struct step *step, const struct digest *own,
+				  struct cache_record *record)
+{
+	struct digest nothing, key;
+	if (!step_stands_alone(step))
+		return cache_look_up(build, step->stage, own, record);
+	key_of_nothing(&nothing);
+	key_of_step(&nothing, own, &key);
+	return get_record(build, &key, record) ? CACHE_HIT : CACHE_MISS;
+}
+
 static void put_record(struct build *build, const struct layer_node *node, const struct digest *key)
 {
 	struct cache_record record = { .diff_id = node->diff_id, .created = node->created, .what = node->what };
@@ -85,12 +101,15 @@ void node_save_keys(struct build *build, struct layer_node *node)
 	struct digest chain, key;
 	if (!node->is_known || node->step_count == 0 || node->is_saved_by_chain)
 		return;
+	struct digest parent = node->parent;
+	if (node->stands_alone)
+		key_of_nothing(&parent);
 	for (size_t i = 0; i < node->step_count && !node->is_saved; i++) {
-		key_of_step(&node->parent, &node->steps[i], &key);
+		key_of_step(&parent, &node->steps[i], &key);
 		put_record(build, node, &key);
 	}
 	node->is_saved = true;
-	if (!chain_below(node, &chain))
+	if (node->stands_alone || !chain_below(node, &chain))
 		return;
 	for (size_t i = 0; i < node->step_count; i++) {
 		key_of_chain(&chain, &node->steps[i], &key);
@@ -130,6 +149,8 @@ int node_start_diff(struct build *build, const struct stage_run *stage, struct l
 	if (node->tree_fd < 0)
 		return err_errno(err, "open the changes of %s", node->what);
 	task.lowers = stage_lowers(build, stage, &task.lower_count);
+	if (node->is_link)
+		task.lower_count = 0;
 	return proc_fork(&node->diff, diff_job, &task, err);
 }
 

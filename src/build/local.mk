@@ -17,6 +17,7 @@ src_build_libbuild_a_SOURCES = \
 	src/build/schedule.c \
 	src/build/stage.c \
 	src/build/step_copy.c \
+	src/build/step_link.c \
 	src/build/step_run.c \
 	src/build/step_workdir.c \
 	src/build/words.c

@@ -61,6 +61,8 @@ static struct layer_node *node_of_result(struct build *build, struct step *step,
 	if (!node)
 		return NULL;
 	node->created = report->is_hit ? report->created : build->now;
+	node->is_link = step->is_link;
+	node->stands_alone = step_stands_alone(step);
 	node->steps[node->step_count++] = step->step_digest;
 	if (report->is_hit)
 		return node;
@@ -147,11 +149,12 @@ static bool take_hit(struct build *build, struct step *step)
 	struct cache_record record;
 	if (build->spec->no_cache && step->instruction->kind != INSTRUCTION_WORKDIR)
 		return false;
-	enum cache_hit hit = cache_look_up(build, step->stage, &step->step_digest, &record);
+	enum cache_hit hit = cache_look_up_step(build, step, &step->step_digest, &record);
 	struct layer_node *node = hit ? node_from_store(build, &record.diff_id, NULL) : NULL;
 	if (!node)
 		return false;
 	node->created = record.created;
+	node->stands_alone = step_stands_alone(step);
 	/* What was found by its layers is from now on found by its definition too. */
 	if (hit == CACHE_HIT_BY_CHAIN)
 		node->steps[node->step_count++] = step->step_digest;

@@ -88,7 +88,7 @@ static int look_by_content(struct step *step, const struct source *source, struc
 	inputs_digest(&inputs, &report->content_step);
 	report->has_content = true;
 	struct cache_record record;
-	if (build->spec->no_cache || !cache_look_up(build, step->stage, &report->content_step, &record))
+	if (build->spec->no_cache || !cache_look_up_step(build, step, &report->content_step, &record))
 		return 0;
 	report->is_hit = true;
 	report->diff_id = record.diff_id;
@@ -130,21 +130,30 @@ static int open_source_view(struct step *step, struct view *view, struct source 
 	return 0;
 }
 
-static int copy_onto_view(struct step *step, const struct source *source, struct err *err)
+/* users: the root whose passwd and group know the owner's name. */
+static int copy_onto(struct step *step, const struct source *source, const struct root *dest, const struct root *users,
+		     struct err *err)
 {
-	scope_view struct view view = VIEW_EMPTY;
-	if (step_open_view(step, &view, err) < 0)
-		return -1;
-	struct root dest = { view.root_fd, ROOT_CHROOT };
 	struct copy_options options = { .chmod = step->chmod, .clamp = step->build->clamp };
 	if (step->chown) {
 		options.set_owner = true;
-		if (chown_resolve(&dest, step->chown, &options.uid, &options.gid, err) < 0)
+		if (chown_resolve(users, step->chown, &options.uid, &options.gid, err) < 0)
 			return -1;
 	}
-	int copied = step->is_add ? add_items(step, source, &dest, &options, err)
-				  : copy_run(source, &step->plan, &dest, &options, err);
-	if (copied < 0 || write_heredocs(step, &dest, &options, err) < 0)
+	int copied = step->is_add ? add_items(step, source, dest, &options, err)
+				  : copy_run(source, &step->plan, dest, &options, err);
+	return copied < 0 ? -1 : write_heredocs(step, dest, &options, err);
+}
+
+static int copy_onto_view(struct step *step, const struct source *source, struct err *err)
+{
+	scope_view struct view view = VIEW_EMPTY;
+	if (step->is_link)
+		return step_copy_link(step, source, copy_onto, err);
+	if (step_open_view(step, &view, err) < 0)
+		return -1;
+	struct root dest = { view.root_fd, ROOT_CHROOT };
+	if (copy_onto(step, source, &dest, &dest, err) < 0)
 		return -1;
 	return step_finish_view(step, &view, err);
 }
@@ -300,6 +309,7 @@ static int take_flags(struct build *build, struct step *step, struct strbuf *his
 	}
 	if (instruction_flag(in, "checksum") || instruction_flag(in, "keep-git-dir"))
 		return err_set(err, ERR_INPUT, "checksum requires HTTP(S) or Git sources");
+	step_copy_take_link(step);
 	const char *unpack = instruction_flag(in, "unpack");
 	step->may_unpack = step->is_add && (!unpack || instruction_flag_is_set(in, "unpack"));
 	const char **excludes = NULL;

@@ -360,3 +360,42 @@ with tarfile.open("device.tar", "w") as archive:
 	build -t many
 	equal "$(steps CACHED)" 19
 }
+
+@test "WORKDIR is cached with --no-cache, comments and unset arguments re-run nothing, a blank in a RUN does" {
+	dockerfile <<-'END'
+		FROM base
+		WORKDIR /w
+		ARG NOT_SET
+		RUN echo one && \
+		    echo two
+	END
+	build
+	sed -i 's/^    echo two/    # a comment\n&/' Dockerfile
+	sed -i '/NOT_SET/d' Dockerfile
+	build
+	equal "$(steps CACHED)" 2
+	build --no-cache
+	equal "$(steps CACHED)" 1 'only WORKDIR'
+	sed -i 's/echo one/echo  one/' Dockerfile
+	build
+	equal "$(steps CACHED)" 1
+}
+
+@test "COPY: a rename within a directory re-runs it, a move of the directory does not, a hit keeps the old times" {
+	mkdir -p one/dir
+	echo x >one/dir/a
+	touch -d @1000000000 one/dir/a
+	printf 'FROM base\nCOPY one/dir /d/\n' >Dockerfile
+	build -t renames
+	mkdir two
+	mv one/dir two/dir
+	touch -d @1100000000 two/dir/a
+	printf 'FROM base\nCOPY two/dir /d/\n' >Dockerfile
+	build -t renames
+	equal "$(steps CACHED)" 1
+	in_image renames stat -c %Y /d/a
+	equal "$output" 1000000000
+	mv two/dir/a two/dir/b
+	build
+	equal "$(steps CACHED)" 0
+}

@@ -662,3 +662,143 @@ COPY d/a.txt /linked/ # buildkit'
 	run -0 kiln build --progress=plain .
 	says "$last"
 }
+
+@test "--parents: the pivot, **, absolute paths, metadata of what it makes, owner and mode, what is missing" {
+	mkdir -p a/b/c x/y
+	echo 1 >a/b/c/f
+	echo 2 >a/b/g
+	echo 3 >x/y/z
+	chmod 700 a/b
+	chmod 711 x
+	dockerfile <<-'END'
+		FROM base
+		COPY --parents a/b/c/f /out/1/
+		COPY --parents /a/b/g /out/2/
+		COPY --parents ./a/./b/c /out/3/
+		COPY --parents a/./b/**/f /out/4/
+		COPY --parents a/b/*/nothing /out/5/
+		COPY --parents a x/y/z /out/6
+		COPY --parents --chown=5:6 a/b/g /out/7/
+		COPY --parents --chmod=600 a/b/g /out/8/
+		COPY --parents **/z /out/9/
+	END
+	build -t parents
+	tree parents /out
+	equal "$(grep -v '/out/[0-9]*$' <<<"$output")" 'd 755 0:0 /out
+d 755 0:0 /out/1/a
+d 700 0:0 /out/1/a/b
+d 755 0:0 /out/1/a/b/c
+f 644 0:0 /out/1/a/b/c/f: 1|
+d 755 0:0 /out/2/a
+d 700 0:0 /out/2/a/b
+f 644 0:0 /out/2/a/b/g: 2|
+d 700 0:0 /out/3/b
+d 755 0:0 /out/3/b/c
+f 644 0:0 /out/3/b/c/f: 1|
+d 700 0:0 /out/4/b
+d 755 0:0 /out/4/b/c
+f 644 0:0 /out/4/b/c/f: 1|
+d 755 0:0 /out/6/a
+d 700 0:0 /out/6/a/b
+d 755 0:0 /out/6/a/b/c
+f 644 0:0 /out/6/a/b/c/f: 1|
+f 644 0:0 /out/6/a/b/g: 2|
+d 711 0:0 /out/6/x
+d 755 0:0 /out/6/x/y
+f 644 0:0 /out/6/x/y/z: 3|
+d 755 5:6 /out/7/a
+d 700 5:6 /out/7/a/b
+f 644 5:6 /out/7/a/b/g: 2|
+d 600 0:0 /out/8/a
+d 600 0:0 /out/8/a/b
+f 600 0:0 /out/8/a/b/g: 2|
+d 711 0:0 /out/9/x
+d 755 0:0 /out/9/x/y
+f 644 0:0 /out/9/x/y/z: 3|'
+	cannot_build 1 '"/a/nope": not found' <<<$'FROM base\nCOPY --parents a/nope /x/'
+}
+
+@test "--exclude: relative to what is copied, for patterns to each match, never expanded, also with --from" {
+	mkdir -p e/d1 e/d2
+	touch e/d1/k e/d1/x.log e/d2/x.log e/top.log e/d2/k
+	dockerfile <<-'END'
+		FROM base AS other
+		COPY e /e
+		FROM base
+		ARG P=*.log
+		COPY --exclude=*.log e /1
+		COPY --exclude=**/*.log e/* /2/
+		COPY --exclude=x.log e/* /3/
+		COPY --exclude=$P e /4
+		COPY --exclude=d1 e /5
+		COPY --exclude=e/d1 e /6
+		COPY --exclude=**/*.log --exclude=d1 --from=other /e /7
+		ADD --exclude=d1 --exclude=!d1/k e /8
+	END
+	build -t exclude
+	in_image exclude sh -c 'for i in 1 2 3 4 5 6 7 8; do echo "$i: $(cd /$i && find . -type f | sort | tr "\n" " ")"; done'
+	equal "$output" '1: ./d1/k ./d1/x.log ./d2/k ./d2/x.log 
+2: ./k 
+3: ./k ./top.log 
+4: ./d1/k ./d1/x.log ./d2/k ./d2/x.log ./top.log 
+5: ./d2/k ./d2/x.log ./top.log 
+6: ./d1/k ./d1/x.log ./d2/k ./d2/x.log ./top.log 
+7: ./d2/k 
+8: ./d1/k ./d2/k ./d2/x.log ./top.log '
+	cannot_build 1 'syntax error in pattern' <<<$'FROM base\nCOPY --exclude=[ e /x'
+}
+
+@test "--link: links in the destination are not followed, parents are made anew, --chmod takes it back, another base is a hit" {
+	mkdir d
+	echo f >d/f
+	echo a >a
+	tar -cf d.tar d/f
+	dockerfile <<-'END'
+		FROM base
+		RUN mkdir -m 700 /real && chown 5:6 /real && ln -s /real /to-dir && ln -s /real /plain-link && echo old >/real/old
+		COPY --link a /to-dir/x
+		COPY a /plain-link/y
+		COPY --link=false a /plain-link/z
+		COPY --link --chown=7 d /real/
+		COPY --link --chown=web d /owned/
+		COPY --link <<e /here/
+		text
+		e
+		COPY --link a /real/old
+		ADD --link d.tar /unpacked/
+		COPY --link --chmod=600 a /plain-link/mode
+		RUN cat /real/old >/last
+	END
+	for view in overlay copy; do
+		run -0 kiln --view $view build --no-cache --progress=plain -t link .
+		tree link /real /to-dir /owned /here /unpacked /last
+		equal "${output//$(id -u):$(id -g)/me}" 'd 755 0:0 /here
+f 644 0:0 /here/e: text|
+f 644 0:0 /last: a|
+d 755 1000:1000 /owned
+f 644 1000:1000 /owned/f: f|
+d 755 0:0 /real
+f 644 7:7 /real/f: f|
+f 600 0:0 /real/mode: a|
+f 644 0:0 /real/old: a|
+f 644 0:0 /real/y: a|
+f 644 0:0 /real/z: a|
+d 755 0:0 /to-dir
+f 644 0:0 /to-dir/x: a|
+d 755 0:0 /unpacked
+d 755 0:0 /unpacked/d
+f 644 me /unpacked/d/f: f|'
+	done
+	equal "$(created_by link | sed -n 2p)" 'COPY a /to-dir/x # buildkit'
+	dockerfile <<-'END'
+		FROM base
+		RUN echo another stack below
+		COPY --link a /to-dir/x
+		COPY --link --chown=7 d /real/
+		COPY --link --chown=web d /owned/
+		COPY a /plain
+	END
+	build
+	equal "$(steps CACHED)" 2 'hits on another base'
+	equal "$(grep -c DONE <<<"$output")" 4
+}

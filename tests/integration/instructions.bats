@@ -484,3 +484,124 @@ RUN /bin/sh -c echo own >>/onbuild/fired # buildkit'
 		<<<$'FROM base\nRUNN x'
 	cannot_build 1 'no build stage in current context' <<<'RUN x'
 }
+
+@test "the configuration's bytes: the same in OCI and docker form, and stable" {
+	echo x >f
+	touch -d @1000000000 f
+	dockerfile <<-'END'
+		FROM scratch AS s
+		ARG A=1 B
+		ENV E="<&>" U=ü
+		LABEL z=1 a=2
+		COPY --chown=1:2 f /f
+		EXPOSE 80 53/udp
+		VOLUME /v
+		USER 1
+		STOPSIGNAL SIGTERM
+		SHELL ["/sh", "-c"]
+		HEALTHCHECK --interval=1s CMD ["/x"]
+		ONBUILD ENV O=1
+		ENTRYPOINT ["/e"]
+		CMD ["/c"]
+		MAINTAINER me
+	END
+	SOURCE_DATE_EPOCH=1500000000 build -t bytes -o type=oci,dest=oci.tar -o type=docker,dest=docker.tar
+	mkdir oci docker
+	tar -C oci -xf oci.tar
+	tar -C docker -xf docker.tar
+	local manifest config
+	manifest=$(jq -r '.manifests[0].digest' oci/index.json)
+	config=$(jq -r .config.digest "oci/blobs/${manifest/://}")
+	equal "$(image_id bytes)" "$config"
+	cmp "oci/blobs/${config/://}" "docker/$(jq -r '.[0].Config' docker/manifest.json)"
+	cmp "oci/blobs/${config/://}" <(kiln inspect --raw bytes | head -c -1)
+	sed "s/\"architecture\":\"$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')\"/\"architecture\":\"ARCH\"/
+		s/\"diff_ids\":\[[^]]*\]/\"diff_ids\":[]/" "oci/blobs/${config/://}" >found
+	printf '%s' '{"architecture":"ARCH","author":"me","config":{"User":"1","ExposedPorts":{"53/udp":{},"80/tcp":{}},"Env":["PATH='$default_path'","E=<&>","U=ü"],"Entrypoint":["/e"],"Cmd":["/c"],"Volumes":{"/v":{}},"WorkingDir":"/","Labels":{"a":"2","z":"1"},"StopSignal":"SIGTERM","ArgsEscaped":true,"Healthcheck":{"Test":["CMD","/x"],"Interval":1000000000},"OnBuild":["ENV O=1"],"Shell":["/sh","-c"]},"created":"2017-07-14T02:40:00Z","history":[' >expected
+	local created='"created":"2017-07-14T02:40:00Z"' comment='"comment":"buildkit.dockerfile.v0"' first=
+	while IFS= read -r line; do
+		printf '%s{%s,"created_by":%s,%s%s}' "$first" "$created" "$(jq -R . <<<"${line#* }")" "$comment" \
+			"$([ "${line%% *}" = layer ] || echo ',"empty_layer":true')"
+		first=,
+	done >>expected <<-'END'
+		empty ARG A=1 B
+		empty ENV E=<&> U=ü
+		empty LABEL z=1 a=2
+		layer COPY --chown=1:2 f /f # buildkit
+		empty EXPOSE [53/udp 80/tcp]
+		empty VOLUME [/v]
+		empty USER 1
+		empty STOPSIGNAL SIGTERM
+		empty SHELL [/sh -c]
+		empty HEALTHCHECK {Test:[CMD /x] Interval:1s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}
+		empty ENTRYPOINT ["/e"]
+		empty CMD ["/c"]
+		empty MAINTAINER me
+	END
+	printf '%s' '],"os":"linux","rootfs":{"type":"layers","diff_ids":[]}}' >>expected
+	equal "$(cat expected)" "$(cat found)"
+}
+
+@test "RUN: heredocs on other descriptors, several commands, arithmetic without blanks" {
+	cat >Dockerfile <<-'END'
+		FROM base
+		RUN <<EOF 3<<DATA cat - /dev/fd/3 >/both
+		first line
+		EOF
+		data line
+		DATA
+		RUN echo $((1<<2)) >/shift
+		RUN cat <<A && cat <<B >/joined && \
+		    cat <<C
+		a
+		A
+		b
+		B
+		c
+		C
+	END
+	build -t descriptors
+	says ' a' ' c'
+	tree descriptors /both /shift /joined
+	equal "$output" 'f 644 0:0 /both: first line|data line|
+f 644 0:0 /joined: b|
+f 644 0:0 /shift: 4|'
+}
+
+@test "ONBUILD: a trigger brings images and stages that nothing else needs" {
+	kiln import "$lab/base.tar" tool-image
+	dockerfile <<-'END'
+		FROM base
+		ONBUILD COPY --from=tool-image /etc/group /from-image
+		ONBUILD COPY --from=assets /asset /from-stage
+		ONBUILD ARG V=default
+		ONBUILD ENV V2=$V
+		ONBUILD WORKDIR /work
+	END
+	build -t needy
+	dockerfile <<-'END'
+		FROM base AS assets
+		RUN echo asset >/asset
+		FROM base AS unneeded
+		RUN false
+		FROM needy
+		RUN pwd; cat /from-stage; echo "$V2"
+	END
+	build -t fed --build-arg V=given
+	says ' /work' ' asset' ' given'
+	says_not '[unneeded'
+	printf 'FROM needy\n' >Dockerfile
+	run -1 kiln build .
+	says 'assets' '>>> FROM needy'
+	printf 'FROM base AS p\nONBUILD FRUM x\nFROM p\n' >Dockerfile
+	run -1 kiln build .
+	says 'unknown instruction: FRUM (did you mean FROM?)' '>>> FROM p'
+}
+
+@test "several names and the warnings of a build do not meet: history has no trace of checks" {
+	printf 'FROM base as x\nENV a b\nARG token=1\n' >Dockerfile
+	build -t checked
+	says '3 warnings found'
+	equal "$(created_by checked)" 'ENV a=b (empty)
+ARG token=1 (empty)'
+}

@@ -188,3 +188,39 @@ CMD ["x"] (empty)'
 	build
 	equal "$(steps CACHED)" 34
 }
+
+@test "FROM --platform of a stage does not count" {
+	local arch
+	arch=$(config base .architecture)
+	printf 'FROM base AS one\nFROM --platform=linux/s390x one\nRUN true\n' >Dockerfile
+	build -t platform
+	equal "$(config platform .architecture)" "$arch"
+	printf 'FROM base AS one\nFROM --platform=x/y/z/a one\nRUN true\n' >Dockerfile
+	run -1 kiln build .
+	says 'failed to parse platform x/y/z/a'
+}
+
+@test "an image without layers is a base: nothing in it, its configuration counts" {
+	printf 'FROM scratch\nENV FROM_EMPTY=1\nWORKDIR /\nUSER 5\nLABEL a=b\n' >Dockerfile
+	build -t empty-base
+	equal "$(config empty-base '.rootfs.diff_ids|length')" 0
+	echo x >f
+	printf 'FROM empty-base\nCOPY f /f-$FROM_EMPTY\n' >Dockerfile
+	build -t on-empty -o type=tar,dest=out.tar
+	equal "$(tar -tf out.tar)" f-1
+	equal "$(config on-empty '[.config.User,.config.Labels,(.rootfs.diff_ids|length)]')" '["5",{"a":"b"},1]'
+}
+
+@test "COPY --from: indexes count stages only, later stages and cycles are errors, an unknown name is an image" {
+	kiln import "$lab/base.tar" 0x
+	printf 'FROM base AS a\nRUN echo a >/n\nFROM base AS b\nRUN echo b >/n\nFROM base\nCOPY --from=1 /n /\nCOPY --from=0x /etc/group /g\nRUN cat /n\n' >Dockerfile
+	build
+	says ' b'
+	cannot_build 1 'invalid stage index 3' '>>> COPY --from=3' <<<$'FROM base\nCOPY --from=3 /n /'
+	cannot_build 1 'cannot copy from stage "1", it needs to be defined before current stage "stage-0"' \
+		<<<$'FROM base\nCOPY --from=1 /n /\nFROM base\nRUN true\nFROM base\nCOPY --from=0 /n /'
+	cannot_build 1 'circular dependency detected on stage: stage-0' <<<$'FROM base\nCOPY --from=0 /n /'
+	cannot_build 1 'circular dependency detected on stage: a' '>>> COPY --from=a' \
+		<<<$'FROM base AS a\nCOPY --from=b /x /\nFROM base AS b\nCOPY --from=c /x /\nFROM base AS c\nCOPY --from=a /x /'
+	cannot_build 1 'image nothing-here is not in the store' <<<$'FROM base\nCOPY --from=nothing-here /x /'
+}
