@@ -11,6 +11,7 @@ src_base_libbase_a_SOURCES = \
 	include/kiln/base/strbuf.h \
 	include/kiln/base/text.h \
 	src/base/arena.c \
+	src/base/csv.c \
 	src/base/dir-stack.c \
 	src/base/dir-stack.h \
 	src/base/err.c \

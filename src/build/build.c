@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* From a specification to an image: set-up, the loop, the configuration, the exports. */
+/* From a specification to an image: set-up, the loop, the image, the exports. */
 
 static volatile sig_atomic_t interrupted;
 static int interrupt_pipe[2] = { -1, -1 };
@@ -55,6 +55,20 @@ void build_emit(struct build *build, const struct step *step, enum build_event_t
 	build->spec->listener(build->spec->listener_arg, &event);
 }
 
+void build_warn(struct build *build, int line, const char *fmt, ...)
+{
+	if (!build->spec->listener)
+		return;
+	va_list args;
+	va_start(args, fmt);
+	char *text = arena_vprintf(build->arena, fmt, args);
+	va_end(args);
+	struct build_event event = {
+		.type = BUILD_WARNING, .name = "", .text = text, .len = strlen(text), .line = line
+	};
+	build->spec->listener(build->spec->listener_arg, &event);
+}
+
 /* What the build checks found, by line. */
 static void report_warnings(struct build *build)
 {
@@ -75,32 +89,6 @@ static void report_warnings(struct build *build)
 		};
 		build->spec->listener(build->spec->listener_arg, &event);
 	}
-}
-
-static void apply_labels(struct build *build, struct image_config *config)
-{
-	if (!build->spec->label_count)
-		return;
-	struct json *labels = config->labels ? json_clone(build->arena, config->labels) : json_object(build->arena);
-	for (size_t i = 0; i < build->spec->label_count; i++)
-		json_set(build->arena, labels, build->spec->labels[i].key,
-			 json_str(build->arena, build->spec->labels[i].value));
-	config->labels = labels;
-}
-
-/* The target stage's state becomes the image. */
-static int commit_target(struct build *build, struct err *err)
-{
-	struct stage_run *target = build->target;
-	struct image_config *config = target->config;
-	apply_labels(build, config);
-	config->diff_ids = arena_array(build->arena, const char *, target->layer_count + 1);
-	config->diff_id_count = target->layer_count;
-	for (size_t i = 0; i < target->layer_count; i++)
-		config->diff_ids[i] = digest_str(build->arena, &target->layers[i]->diff_id);
-	stage_fill_times(build, target);
-	return image_commit(build->store, build->arena, config, build->spec->tags, build->spec->tag_count,
-			    &build->result->image, err);
 }
 
 static void release(struct build *build)
@@ -167,6 +155,8 @@ static int run(struct build *build, struct err *err)
 	if (evaluate(build, false, err) < 0)
 		return -1;
 	build->wrong_word = NULL;
+	if (foreign_check(build, err) < 0)
+		return -1;
 	explain_open(build);
 	int scheduled = schedule_run(build, err);
 	explain_close(build);
@@ -205,7 +195,9 @@ static int with_build(struct store *store, struct arena *arena, const struct bui
 		.context_fd = -1,
 		.network = NETWORK_EMPTY,
 		.now = time(NULL),
-		.limit = cores > 2 ? (unsigned)cores : 2,
+		.limit = spec->jobs  ? spec->jobs
+			 : cores > 2 ? (unsigned)cores
+				     : 2,
 	};
 	*result = (struct build_result){ .excerpt = "", .failed_step = NULL, .failed_output = "" };
 	if (pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) < 0)

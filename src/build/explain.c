@@ -232,14 +232,19 @@ static const char *explain_difference(struct build *build, const struct step *st
 	return "its layer is not in the store any more, or the last build did not finish it";
 }
 
+static const char *uncached_why(const struct build *build)
+{
+	return build->spec->no_cache ? "--no-cache was given" : "--no-cache-filter names its stage";
+}
+
 void explain_step(struct build *build, struct step *step, bool is_hit)
 {
 	json_push(build->arena, build->this_build, step_note(build, step));
 	if (is_hit || !build->spec->explain)
 		return;
 	const struct json *last = find_last(build, step);
-	const char *why = build->spec->no_cache ? "--no-cache was given"
-			  : !last               ? "there is no earlier build of this step to compare with"
-						: explain_difference(build, step, last);
+	const char *why = step->stage->is_uncached ? uncached_why(build)
+			  : !last                  ? "there is no earlier build of this step to compare with"
+						   : explain_difference(build, step, last);
 	build_emit(build, step, BUILD_STEP_EXPLAINED, why, strlen(why));
 }

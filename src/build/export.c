@@ -12,9 +12,10 @@
 static int save_image(struct build *build, const struct build_output *output, const struct digest *image, int fd,
 		      struct err *err)
 {
-	const char *name = build->spec->tag_count ? build->spec->tags[0] : NULL;
+	const struct build_spec *spec = build->spec;
+	const char *const *names = output->names ? output->names : spec->tag_count ? spec->tags : NULL;
 	/* One image under several names: an entry per name (testOCILayoutMultiname). */
-	size_t count = build->spec->tag_count ? build->spec->tag_count : 1;
+	size_t count = output->names ? output->name_count : spec->tag_count ? spec->tag_count : 1;
 	struct digest *images = arena_array(build->arena, struct digest, count);
 	for (size_t i = 0; i < count; i++)
 		images[i] = *image;
@@ -23,11 +24,12 @@ static int save_image(struct build *build, const struct build_output *output, co
 			  : output->type == BUILD_OUTPUT_OCI_DIR ? SAVE_OCI_DIR
 								 : SAVE_OCI_ARCHIVE,
 		.images = images,
-		.names = name ? build->spec->tags : NULL,
+		.names = names,
 		.count = count,
 		.out_fd = fd,
 		.out_path = output->dest,
 		.epoch = build->epoch,
+		.descriptor_annotations = spec->descriptor_annotations,
 	};
 	return image_save(build->store, build->arena, &save, NULL, err);
 }
@@ -54,6 +56,20 @@ static int tar_job(int channel, void *arg, struct err *err)
 	return tar_rootfs(task->build, task->fd, "the root file system", err);
 }
 
+/* mode=delete: what the result does not have goes, and the simplest way is all of it. */
+static int empty_directory(int dir_fd, struct err *err)
+{
+	int own_fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scope_dir DIR *stream = own_fd < 0 ? NULL : fdopendir(own_fd);
+	if (!stream)
+		return err_errno(err, "list the output directory");
+	for (const struct dirent *entry; (entry = readdir(stream));)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    file_remove_tree(dir_fd, entry->d_name, err) < 0)
+			return err_wrap(err, "empty the output directory");
+	return 0;
+}
+
 /* The files become the caller's own, as docker's local exporter does for a user who is not root: he could not remove
    files of his sub-ids. */
 static int write_local(struct build *build, const struct build_output *output, struct err *err)
@@ -61,7 +77,7 @@ static int write_local(struct build *build, const struct build_output *output, s
 	if (mkdirat(AT_FDCWD, output->dest, 0755) < 0 && errno != EEXIST)
 		return err_errno(err, "make the directory %s", output->dest);
 	scope_fd int dir = file_open_user(output->dest, O_RDONLY | O_DIRECTORY, 0, err);
-	if (dir < 0)
+	if (dir < 0 || (output->is_mirror && empty_directory(dir, err) < 0))
 		return -1;
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0)
@@ -115,7 +131,9 @@ int export_outputs(struct build *build, const struct digest *image, struct err *
 {
 	for (size_t i = 0; i < build->spec->output_count; i++) {
 		const struct build_output *output = &build->spec->outputs[i];
-		int written;
+		int written = 0;
+		if (output->type == BUILD_OUTPUT_IMAGE || output->type == BUILD_OUTPUT_NONE)
+			continue;
 		if (output->type == BUILD_OUTPUT_LOCAL)
 			written = write_local(build, output, err);
 		else if (output->type == BUILD_OUTPUT_OCI_DIR)

@@ -108,6 +108,7 @@ struct stage_run {
 	const char *name; /* for people: its name, or "stage-N" */
 	bool is_needed;
 	bool is_hidden_name; /* the only stage and unnamed: "[2/5]" */
+	bool is_uncached;    /* its steps run whatever the cache has */
 	enum base_kind base;
 	struct stage_run *base_stage;
 	const char *base_name;
@@ -118,7 +119,9 @@ struct stage_run {
 	struct env env;         /* ENV and ARG in effect: expansion and RUN see this */
 	struct key_value *args; /* ARGs declared, in order, for history (distinct names) */
 	size_t arg_count;
-	size_t base_history;        /* entries that came with the base image */
+	size_t base_history; /* entries that came with the base image */
+	size_t base_layers;  /* likewise, and its id; of the first base under several stages */
+	struct digest base_id;
 	bool cmd_set;               /* CMD in this stage: ENTRYPOINT then keeps it */
 	struct layer_node **layers; /* bottom first */
 	size_t layer_count;
@@ -196,9 +199,9 @@ struct build {
 	struct stage_run *target;
 	struct env global;        /* global ARGs and platform arguments */
 	struct env platform_args; /* these alone */
-	struct platform platform;
-	int64_t epoch; /* BUILD_NO_EPOCH: none */
-	int64_t clamp; /* INT64_MAX without an epoch */
+	struct platform platform; /* of the image */
+	int64_t epoch;            /* BUILD_NO_EPOCH: none */
+	int64_t clamp;            /* INT64_MAX without an epoch */
 	int64_t now;
 	enum view_kind view; /* VIEW_AUTO until the first step that runs */
 	int context_fd;      /* -1 until something needs it */
@@ -327,6 +330,8 @@ void explain_close(struct build *build);
 /* ---- schedule, export ---- */
 int schedule_run(struct build *build, struct err *err) MUST_CHECK;
 void build_emit(struct build *build, const struct step *step, enum build_event_type type, const char *text, size_t len);
+/* A word to the user that is not of the build checks. */
+void build_warn(struct build *build, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int64_t clock_ms(void);
 /* The signal that wants us to end, or 0; a descriptor that becomes readable with it. */
 int build_interrupted(void);
@@ -344,6 +349,15 @@ int output_open(struct step *step, int *read_end, struct err *err) MUST_CHECK;
 /* Takes what is there; false when there is no more for now, or at the end. */
 bool output_read(struct build *build, struct step *step);
 
+/* An error if a RUN that the build would come to is of an architecture that does not run here. */
+int foreign_check(struct build *build, struct err *err) MUST_CHECK;
+/* The image that FROM, COPY --from or a mount names, by the rules of --pull. */
+int build_image_from(struct build *build, const char *name, const struct platform *platform, struct image *image,
+		     struct err *err) MUST_CHECK;
+
+int commit_target(struct build *build, struct err *err) MUST_CHECK;
+/* Makes one layer of the target's new ones, and its configuration's history say so. */
+int squash_target(struct build *build, struct err *err) MUST_CHECK;
 int export_outputs(struct build *build, const struct digest *image, struct err *err) MUST_CHECK;
 
 #endif

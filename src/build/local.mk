@@ -5,9 +5,11 @@ src_build_libbuild_a_SOURCES = \
 	src/build/build.c \
 	src/build/change.c \
 	src/build/check.c \
+	src/build/commit.c \
 	src/build/evaluate.c \
 	src/build/explain.c \
 	src/build/export.c \
+	src/build/foreign.c \
 	src/build/key.c \
 	src/build/layers.c \
 	src/build/metadata.c \
@@ -15,6 +17,7 @@ src_build_libbuild_a_SOURCES = \
 	src/build/output.c \
 	src/build/plan.c \
 	src/build/schedule.c \
+	src/build/squash.c \
 	src/build/stage.c \
 	src/build/step_copy.c \
 	src/build/step_link.c \

@@ -31,22 +31,26 @@ static struct expander global_expander(struct build *build)
 	return (struct expander){ .escape = build->file->escape, .lookup = lookup_global, .arg = build };
 }
 
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
 /* TARGETSTAGE and the platform arguments: dockerfile.md 1.7 ARG. --build-arg overrides each. */
 static void set_platform_args(struct build *build, const char *target_name)
 {
-	const struct platform *platform = &build->platform;
-	const char *text = platform_text(build->arena, platform);
+	const struct platform host = platform_host(), *target = &build->platform;
 	const struct key_value values[] = {
-		{ "BUILDPLATFORM", text },
-		{ "BUILDOS", platform->os },
+		{ "BUILDPLATFORM", platform_text(build->arena, &host) },
+		{ "BUILDOS", host.os },
 		{ "BUILDOSVERSION", "" },
-		{ "BUILDARCH", platform->architecture },
-		{ "BUILDVARIANT", platform->variant ? platform->variant : "" },
-		{ "TARGETPLATFORM", text },
-		{ "TARGETOS", platform->os },
-		{ "TARGETOSVERSION", "" },
-		{ "TARGETARCH", platform->architecture },
-		{ "TARGETVARIANT", platform->variant ? platform->variant : "" },
+		{ "BUILDARCH", host.architecture },
+		{ "BUILDVARIANT", or_empty(host.variant) },
+		{ "TARGETPLATFORM", platform_text(build->arena, target) },
+		{ "TARGETOS", target->os },
+		{ "TARGETOSVERSION", or_empty(target->os_version) },
+		{ "TARGETARCH", target->architecture },
+		{ "TARGETVARIANT", or_empty(target->variant) },
 		{ "TARGETSTAGE", target_name },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
@@ -237,10 +241,31 @@ static int find_epoch(struct build *build, struct err *err)
 	return 0;
 }
 
+static bool is_filtered(const struct build_spec *spec, const char *name)
+{
+	for (size_t i = 0; i < spec->uncached_count; i++)
+		if (text_equal_nocase(spec->uncached_stages[i], or_empty(name)))
+			return true;
+	return false;
+}
+
+/* BuildKit says nothing of a name that is no stage's, and the user wonders why it is cached. */
+static void warn_of_filters(struct build *build)
+{
+	for (size_t i = 0; i < build->spec->uncached_count; i++) {
+		const char *name = build->spec->uncached_stages[i];
+		if (!*name || stage_by_name(build, name, build->stage_count))
+			continue;
+		const char *nearest = nearest_stage(build, name, build->stage_count);
+		build_warn(build, 0, "--no-cache-filter %s: there is no stage of this name%s%s%s", name,
+			   nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
+	}
+}
+
 int plan_build(struct build *build, struct err *err)
 {
 	struct dockerfile *file = build->file;
-	build->platform = platform_host();
+	build->platform = build->spec->platform ? *build->spec->platform : platform_host();
 	build->stage_count = file->stage_count;
 	build->stages = arena_array(build->arena, struct stage_run, file->stage_count);
 	for (size_t i = 0; i < file->stage_count; i++) {
@@ -250,6 +275,7 @@ int plan_build(struct build *build, struct err *err)
 		stage->session = (struct store_work)STORE_WORK_EMPTY;
 		stage->name = stage->stage->name ? stage->stage->name : arena_printf(build->arena, "stage-%zu", i);
 		stage->is_hidden_name = !stage->stage->name && file->stage_count == 1;
+		stage->is_uncached = build->spec->no_cache || is_filtered(build->spec, stage->stage->name);
 	}
 	if (choose_target(build, err) < 0)
 		return -1;
@@ -267,5 +293,8 @@ int plan_build(struct build *build, struct err *err)
 		stage->step_total = (stage->base == BASE_IMAGE) + count_steps(stage->stage);
 	}
 	plan_need(build, build->target);
+	for (size_t i = 0; build->spec->all_stages && i < build->stage_count; i++)
+		plan_need(build, &build->stages[i]);
+	warn_of_filters(build);
 	return check_dependencies(build, err);
 }

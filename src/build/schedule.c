@@ -147,7 +147,7 @@ bool makes_layer(const struct instruction *in)
 static bool take_hit(struct build *build, struct step *step)
 {
 	struct cache_record record;
-	if (build->spec->no_cache && step->instruction->kind != INSTRUCTION_WORKDIR)
+	if (step->stage->is_uncached && step->instruction->kind != INSTRUCTION_WORKDIR)
 		return false;
 	enum cache_hit hit = cache_look_up_step(build, step, &step->step_digest, &record);
 	struct layer_node *node = hit ? node_from_store(build, &record.diff_id, NULL) : NULL;
@@ -399,13 +399,21 @@ static bool is_stuck(const struct build *build)
 	return build->running == 0 && count_diffs(build) == 0;
 }
 
+static bool is_done(const struct build *build)
+{
+	for (size_t i = 0; build->spec->all_stages && i < build->stage_count; i++)
+		if (build->stages[i].status != STAGE_DONE)
+			return false;
+	return build->target->status == STAGE_DONE;
+}
+
 int schedule_run(struct build *build, struct err *err)
 {
 	struct err ignored;
 	while (!build->has_failed && !build_interrupted()) {
 		if (advance_all(build, &ignored) < 0)
 			break;
-		if (build->target->status == STAGE_DONE && count_diffs(build) == 0)
+		if (is_done(build) && count_diffs(build) == 0)
 			return 0;
 		if (is_stuck(build))
 			return err_set(err, ERR_INPUT, "circular dependency detected between the stages of %s",

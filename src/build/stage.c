@@ -164,12 +164,14 @@ static int begin_from_image(struct build *build, struct stage_run *stage, struct
 {
 	if (!stage->image) {
 		struct image *image = arena_new(build->arena, struct image);
-		if (image_from(build->store, build->arena, stage->base_name, &stage->platform, image, err) < 0)
+		if (build_image_from(build, stage->base_name, &stage->platform, image, err) < 0)
 			return plan_suggest_stage(build, stage, stage->base_name, err);
 		stage->image = image;
 	}
 	stage->config = image_config_clone(build->arena, &stage->image->config);
 	stage->base_history = stage->image->config.history_count;
+	stage->base_layers = stage->image->diff_id_count;
+	stage->base_id = stage->image->id;
 	if (stage->is_dry)
 		return 0;
 	if (push_image_layers(build, stage, stage->image, err) < 0)
@@ -189,6 +191,8 @@ static void begin_from_stage(struct build *build, struct stage_run *stage)
 		*ARENA_PUSH(build->arena, stage->layers, stage->layer_count) = base->layers[i];
 	stage->key = base->key;
 	stage->base_history = base->base_history;
+	stage->base_layers = base->base_layers;
+	stage->base_id = base->base_id;
 	for (size_t i = 0; i < base->env.count; i++)
 		env_set(build->arena, &stage->env, base->env.items[i].key, base->env.items[i].value);
 	for (size_t i = 0; i < base->arg_count; i++)

@@ -88,7 +88,7 @@ static int look_by_content(struct step *step, const struct source *source, struc
 	inputs_digest(&inputs, &report->content_step);
 	report->has_content = true;
 	struct cache_record record;
-	if (build->spec->no_cache || !cache_look_up_step(build, step, &report->content_step, &record))
+	if (step->stage->is_uncached || !cache_look_up_step(build, step, &report->content_step, &record))
 		return 0;
 	report->is_hit = true;
 	report->diff_id = record.diff_id;
@@ -337,7 +337,7 @@ static int take_from_image(struct build *build, struct step *step, const char *n
 {
 	struct digest chain;
 	step->from_image = arena_new(build->arena, struct image);
-	if (image_from(build->store, build->arena, name, &build->platform, step->from_image, err) < 0)
+	if (build_image_from(build, name, &build->platform, step->from_image, err) < 0)
 		return plan_suggest_stage(build, step->stage, name, err);
 	chain_id(step->from_image->diff_ids, step->from_image->diff_id_count, &chain);
 	inputs_add(build->arena, &step->inputs, "from", digest_str(build->arena, &chain));

@@ -47,6 +47,14 @@ static void add_proxies(const struct build *build, const struct stage_run *stage
 	}
 }
 
+#define HOST_NAME_ARG "BUILDKIT_SANDBOX_HOSTNAME"
+
+static const char *host_name(const struct build *build)
+{
+	const char *given = build_arg(build->spec, HOST_NAME_ARG);
+	return given && *given ? given : "buildkitsandbox";
+}
+
 enum network_mode step_network(const struct step *step)
 {
 	enum network_mode mode = step->build->spec->network;
@@ -74,7 +82,7 @@ static int run_job(int channel, void *arg, struct err *err)
 		.root_is_mount = view.is_mount,
 		.argv = step->argv,
 		.cwd = stage->config->working_dir && *stage->config->working_dir ? stage->config->working_dir : "/",
-		.hostname = "buildkitsandbox",
+		.hostname = host_name(build),
 		.network = step_network(step),
 		.netns_fd = -1,
 		.stdin_fd = -1,
@@ -208,6 +216,8 @@ enum step_ready step_run_prepare(struct build *build, struct step *step, struct 
 			   stage->env.items[i].value);
 	inputs_add(arena, inputs, "directory", stage->config->working_dir);
 	inputs_add(arena, inputs, "user", stage->config->user);
+	if (build_arg(build->spec, HOST_NAME_ARG))
+		inputs_add(arena, inputs, "host name", host_name(build));
 	inputs_add(arena, inputs, "network", network_mode_name(step_network(step)));
 	inputs_add(arena, inputs, "platform", platform_text(arena, &stage->config->platform));
 	return STEP_READY;

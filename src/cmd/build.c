@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kiln/build/build.h"
+#include "build-output.h"
+#include "build-values.h"
 #include "call.h"
 #include "command.h"
 #include "progress.h"
@@ -14,11 +15,13 @@
 enum { DOCKERFILE_MAX = 1 << 20 };
 
 struct build_options {
-	const char *file, *target, *network, *progress, *iidfile;
+	const char *file, *target, *network, *progress;
 	const char *call_text;
 	bool check;
-	struct strings tags, build_args, labels, outputs;
+	struct strings build_args, labels;
 	bool no_cache, quiet, explain;
+	struct output_options output;
+	struct value_options values;
 	/* filled in by prepare */
 	struct build_spec spec;
 	enum progress_style style;
@@ -31,27 +34,59 @@ static const struct option_spec options[] = {
 	{ "file", 'f', OPTION_STRING, AT(file), "FILE",
 	  "the Dockerfile (default CONTEXT/Dockerfile; - is standard input)" },
 	{ "dockerfile", 0, OPTION_STRING, AT(file), "FILE", NULL },
-	{ "tag", 't', OPTION_LIST, AT(tags), "NAME[:TAG]", "name for the image; may be repeated" },
-	{ "destination", 0, OPTION_LIST, AT(tags), "NAME", NULL },
+	{ "tag", 't', OPTION_LIST, AT(output.tags), "NAME[:TAG]", "name for the image; may be repeated" },
+	{ "destination", 'd', OPTION_LIST, AT(output.tags), "NAME", NULL },
 	{ "build-arg", 0, OPTION_LIST, AT(build_args), "K[=V]", "value of an ARG; without =V from the environment" },
 	{ "target", 0, OPTION_STRING, AT(target), "STAGE", "build this stage" },
+	{ "platform", 0, OPTION_LIST, AT(values.platforms), "OS/ARCH", "of the image (default: this machine's)" },
+	{ "custom-platform", 0, OPTION_LIST, AT(values.platforms), "OS/ARCH", NULL },
+	{ "os", 0, OPTION_STRING, AT(values.os), "OS", NULL },
+	{ "arch", 0, OPTION_STRING, AT(values.architecture), "ARCH", NULL },
+	{ "variant", 0, OPTION_STRING, AT(values.variant), "VARIANT", NULL },
 	{ "label", 0, OPTION_LIST, AT(labels), "K=V", "label of the image" },
+	{ "annotation", 0, OPTION_LIST, AT(output.annotations), "[TYPE:]K=V", "annotation of its manifest" },
 	{ "no-cache", 0, OPTION_FLAG, AT(no_cache), NULL, "run every step" },
 	{ "check", 0, OPTION_FLAG, AT(check), NULL, "check the Dockerfile, do not build: --call=check" },
 	{ "call", 0, OPTION_STRING, AT(call_text), "METHOD",
 	  "build, check, outline or targets; ,format=json and ,ignorestatus=true may follow" },
+	{ "cache", 0, OPTION_NOT_FLAG, AT(no_cache), NULL, NULL },
+	{ "no-cache-filter", 0, OPTION_LIST, AT(values.uncached), "STAGE[,...]", "run every step of these stages" },
+	{ "cache-from", 0, OPTION_LIST, AT(values.cache_from), "SPEC", NULL },
+	{ "cache-to", 0, OPTION_LIST, AT(values.cache_to), "SPEC", NULL },
+	{ "pull", 0, OPTION_OPTIONAL, AT(values.pull), "always",
+	  "--pull=missing (default), never, or always, as --pull alone" },
+	{ "squash", 0, OPTION_FLAG, AT(values.squash), NULL, "make one layer of all that is new" },
+	{ "single-snapshot", 0, OPTION_FLAG, AT(values.squash), NULL, NULL },
+	{ "skip-unused-stages", 0, OPTION_NOT_FLAG, AT(values.all_stages), NULL,
+	  "=false builds stages that the target does not need too" },
+	{ "jobs", 0, OPTION_STRING, AT(values.jobs), "N", "steps that may run at a time" },
+	{ "ignorefile", 0, OPTION_STRING, AT(values.ignorefile), "FILE", "instead of .dockerignore" },
+	{ "http-proxy", 0, OPTION_FLAG, AT(values.http_proxy), NULL, "steps see the proxies of the environment" },
+	{ "source-date-epoch", 0, OPTION_STRING, AT(values.epoch), "SECONDS", NULL },
+	{ "timestamp", 0, OPTION_STRING, AT(values.epoch), "SECONDS", NULL },
+	{ "provenance", 0, OPTION_STRING, AT(values.provenance), "SPEC", NULL },
+	{ "sbom", 0, OPTION_STRING, AT(values.sbom), "SPEC", NULL },
+	{ "attest", 0, OPTION_LIST, AT(values.attests), "SPEC", NULL },
+	{ "allow", 0, OPTION_LIST, AT(output.allow), "ENTITLEMENT", NULL },
+	{ "format", 0, OPTION_STRING, AT(values.format), "oci|docker", NULL },
+	{ "context", 0, OPTION_STRING, AT(values.context), "DIR", NULL },
+	{ "context-sub-path", 0, OPTION_STRING, AT(values.sub_path), "DIR", NULL },
+	{ "debug", 'D', OPTION_FLAG, AT(values.debug), NULL, NULL },
 	{ "explain", 0, OPTION_FLAG, AT(explain), NULL, "say for each step that runs why the cache did not have it" },
 	{ "network", 0, OPTION_STRING, AT(network), "MODE", "network of RUN: host (default), none, private" },
-	{ "output", 'o', OPTION_LIST, AT(outputs), "SPEC",
-	  "type=oci|docker|local|tar,dest=PATH (- is standard output)" },
+	{ "output", 'o', OPTION_LIST, AT(output.outputs), "SPEC",
+	  "type=oci|docker|local|tar|image|cacheonly,dest=PATH (- is standard output); may be repeated" },
+	{ "tar-path", 0, OPTION_STRING, AT(output.tar_path), "FILE", NULL },
+	{ "oci-layout-path", 0, OPTION_STRING, AT(output.layout_path), "DIR", NULL },
 	{ "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "print the image id only" },
-	{ "progress", 0, OPTION_STRING, AT(progress), "STYLE", "auto, plain, quiet, json" },
-	{ "iidfile", 0, OPTION_STRING, AT(iidfile), "FILE", "write the image id to FILE" },
-	{ "rm", 0, OPTION_IGNORED_FLAG, 0, NULL, NULL },
-	{ "force-rm", 0, OPTION_IGNORED_FLAG, 0, NULL, NULL },
-	{ "layers", 0, OPTION_IGNORED_FLAG, 0, NULL, NULL },
-	{ "compress", 0, OPTION_IGNORED_FLAG, 0, NULL, NULL },
-	{ "load", 0, OPTION_IGNORED_FLAG, 0, NULL, NULL },
+	{ "progress", 0, OPTION_STRING, AT(progress), "STYLE", "auto, plain, quiet, json, rawjson" },
+	{ "iidfile", 0, OPTION_STRING, AT(output.iidfile), "FILE", "write the image id to FILE" },
+	{ "iidfile-raw", 0, OPTION_STRING, AT(output.iidfile_raw), "FILE", NULL },
+	{ "metadata-file", 0, OPTION_STRING, AT(output.metadata_file), "FILE",
+	  "write digests and names as JSON to FILE" },
+	{ "digest-file", 0, OPTION_STRING, AT(output.digest_file), "FILE", NULL },
+	{ "image-name-with-digest-file", 0, OPTION_STRING, AT(output.name_digest_file), "FILE", NULL },
+	{ "image-name-tag-with-digest-file", 0, OPTION_STRING, AT(output.tag_digest_file), "FILE", NULL },
 	{ NULL },
 };
 
@@ -80,71 +115,6 @@ static int take_pairs(struct arena *arena, const struct strings *list, bool from
 				       list->items[i], flag);
 		*ARENA_PUSH(arena, *pairs, *count) = pair;
 	}
-	return 0;
-}
-
-static int parse_output_type(const char *text, enum build_output_type *type, struct err *err)
-{
-	static const struct {
-		const char *name;
-		enum build_output_type type;
-	} types[] = {
-		{ "oci", BUILD_OUTPUT_OCI },
-		{ "docker", BUILD_OUTPUT_DOCKER },
-		{ "local", BUILD_OUTPUT_LOCAL },
-		{ "tar", BUILD_OUTPUT_TAR },
-	};
-	const char *names[ARRAY_LEN(types)];
-	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		names[i] = types[i].name;
-		if (strcmp(text, names[i]) == 0) {
-			*type = types[i].type;
-			return 0;
-		}
-	}
-	const char *nearest = text_nearest(text, names, ARRAY_LEN(names));
-	return err_set(err, ERR_USAGE, "unknown output type \"%s\": oci, docker, local or tar%s%s%s", text,
-		       nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
-}
-
-/* "type=oci,dest=x.tar", a bare DIR (local), or "-" (tar on standard output). */
-static int parse_output(struct arena *arena, const char *text, struct build_output *output, struct err *err)
-{
-	if (!strchr(text, '=')) {
-		*output = (struct build_output){ strcmp(text, "-") == 0 ? BUILD_OUTPUT_TAR : BUILD_OUTPUT_LOCAL, text };
-		return 0;
-	}
-	bool has_type = false, is_tar = true;
-	output->dest = NULL;
-	for (const char *p = text; *p;) {
-		size_t len = strcspn(p, ",");
-		const char *key, *value;
-		char *field = arena_strndup(arena, p, len);
-		p += len + (p[len] == ',');
-		if (!split_pair(arena, field, &key, &value))
-			return err_set(err, ERR_USAGE, "invalid field '%s' in --output: must be key=value", field);
-		if (strcmp(key, "type") == 0) {
-			if (parse_output_type(value, &output->type, err) < 0)
-				return -1;
-			has_type = true;
-		} else if (strcmp(key, "dest") == 0) {
-			output->dest = value;
-		} else if (strcmp(key, "tar") == 0) {
-			is_tar = strcmp(value, "false") != 0;
-		} else {
-			return err_set(err, ERR_USAGE, "unknown attribute \"%s\" in --output %s", key, text);
-		}
-	}
-	if (!has_type)
-		return err_set(err, ERR_USAGE, "--output %s: type is required", text);
-	if (output->type == BUILD_OUTPUT_OCI && !is_tar)
-		output->type = BUILD_OUTPUT_OCI_DIR;
-	if (!output->dest && (output->type == BUILD_OUTPUT_LOCAL || output->type == BUILD_OUTPUT_OCI_DIR))
-		return err_set(err, ERR_USAGE, "--output %s: dest is required", text);
-	if (!output->dest)
-		output->dest = "-";
-	if (strcmp(output->dest, "-") == 0 && isatty(STDOUT_FILENO) && output->type != BUILD_OUTPUT_LOCAL)
-		return err_set(err, ERR_USAGE, "--output %s: refusing to write an archive to a terminal", text);
 	return 0;
 }
 
@@ -253,58 +223,60 @@ static int take_epoch(struct build_spec *spec, struct err *err)
 	return 0;
 }
 
+/* kaniko's --context DIR stands for the argument. */
+static int take_context(struct invocation *invocation, const struct value_options *o, struct err *err)
+{
+	const char *context = o->context;
+	if (context && invocation->arg_count == 0) {
+		if (text_starts(context, "dir://"))
+			context += strlen("dir://");
+		*ARENA_PUSH(invocation->arena, invocation->args, invocation->arg_count) = context;
+	} else if (context) {
+		return err_set(err, ERR_USAGE, "the context is given twice: --context %s and %s", context,
+			       invocation->args[0]);
+	}
+	if (invocation->arg_count != 1)
+		return err_set(err, ERR_USAGE, "\"kiln build\" requires 1 argument: the directory of the context");
+	if (o->sub_path)
+		invocation->args[0] = path_join(invocation->arena, invocation->args[0], o->sub_path);
+	return 0;
+}
+
 static int prepare(struct invocation *invocation, struct err *err)
 {
 	struct build_options *o = invocation->options;
 	struct build_spec *spec = &o->spec;
 	struct arena *arena = invocation->arena;
 	struct key_value *args = NULL, *labels = NULL;
+	spec->no_cache = o->no_cache;
+	if (take_context(invocation, &o->values, err) < 0 || value_options_prepare(arena, &o->values, spec, err) < 0 ||
+	    output_options_prepare(arena, &o->output, spec, err) < 0)
+		return -1;
+	add_implied_args(arena, &o->values, o->output.epoch, &o->build_args);
 	if (take_pairs(arena, &o->build_args, true, &args, &spec->build_arg_count, "build-arg", err) < 0 ||
 	    take_pairs(arena, &o->labels, false, &labels, &spec->label_count, "label", err) < 0)
 		return -1;
 	spec->build_args = args;
 	spec->labels = labels;
-	const char **tags = arena_array(arena, const char *, o->tags.count + 1);
-	for (size_t i = 0; i < o->tags.count; i++) {
-		tags[i] = canonical_name(arena, o->tags.items[i], err);
-		if (!tags[i])
-			return err->kind = ERR_USAGE, -1;
-	}
-	spec->tags = tags;
-	spec->tag_count = o->tags.count;
-	struct build_output *outputs = arena_array(arena, struct build_output, o->outputs.count + 1);
-	for (size_t i = 0; i < o->outputs.count; i++)
-		if (parse_output(arena, o->outputs.items[i], &outputs[i], err) < 0)
-			return -1;
-	spec->outputs = outputs;
-	spec->output_count = o->outputs.count;
 	spec->target = o->target;
-	spec->no_cache = o->no_cache;
 	spec->explain = o->explain;
 	spec->view = invocation->view;
 	if (o->network && network_mode_parse(&spec->network, o->network, err) < 0)
 		return err->kind = ERR_USAGE, -1;
-	if (progress_parse(&o->style, o->quiet ? "quiet" : o->progress ? o->progress : "auto", err) < 0)
+	if (progress_parse(&o->style, o->quiet ? "quiet" : o->progress, err) < 0)
 		return -1;
-	if (call_parse(arena, o->call_text, o->check, &o->call, err) < 0)
+	if (call_parse(arena, o->call_text, o->check, &o->call, err) < 0 || take_epoch(spec, err) < 0 ||
+	    read_inputs(invocation, o, err) < 0)
 		return -1;
-	return take_epoch(spec, err) < 0 ? -1 : read_inputs(invocation, o, err);
+	return build_report_clear(&o->output, err);
 }
 
 /* ---- building ---- */
 
-static int write_iidfile(const char *path, const char *id, struct err *err)
-{
-	scope_fd int fd = file_open_user(path, O_WRONLY | O_CREAT | O_TRUNC, 0644, err);
-	if (fd < 0)
-		return -1;
-	return file_write_fd(fd, id, strlen(id), path, err);
-}
-
 static bool stdout_is_taken(const struct build_spec *spec)
 {
 	for (size_t i = 0; i < spec->output_count; i++)
-		if (strcmp(spec->outputs[i].dest, "-") == 0)
+		if (spec->outputs[i].dest && strcmp(spec->outputs[i].dest, "-") == 0)
 			return true;
 	return false;
 }
@@ -327,12 +299,13 @@ static int build_image(struct invocation *invocation, struct err *err)
 		progress_failed(&progress, &result, err);
 		return -1;
 	}
+	bool has_image = !digest_is_zero(&result.image);
 	char id[DIGEST_TEXT + 1];
 	digest_text(&result.image, id);
-	progress_built(&progress, id, o->spec.tags, o->spec.tag_count);
-	if (o->iidfile && write_iidfile(o->iidfile, id, err) < 0)
+	progress_built(&progress, has_image ? id : NULL, o->spec.tags, o->spec.tag_count);
+	if (build_report(store, invocation->arena, &o->output, &o->spec, &result, err) < 0)
 		return -1;
-	if (o->style == PROGRESS_QUIET && !stdout_is_taken(&o->spec))
+	if (o->style == PROGRESS_QUIET && has_image && !stdout_is_taken(&o->spec))
 		printf("%s\n", id);
 	return 0;
 }
@@ -342,9 +315,9 @@ const struct command command_build = {
 	.synopsis = "[OPTIONS] CONTEXT",
 	.summary = "Build an image from a Dockerfile",
 	.options = options,
+	.foreign = build_foreign_options,
 	.options_size = sizeof(struct build_options),
-	.min_args = 1,
-	.max_args = 1,
+	.max_args = SIZE_MAX, /* take_context counts them */
 	.is_inside = true,
 	.prepare = prepare,
 	.run = build_image,

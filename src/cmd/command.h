@@ -26,10 +26,14 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 125 };
 
 enum option_kind {
 	OPTION_FLAG,         /* bool; --name, --name=true|false */
+	OPTION_NOT_FLAG,     /* bool, but --name=false sets it: what docker does unless told otherwise */
 	OPTION_STRING,       /* const char *; the last wins */
+	OPTION_OPTIONAL,     /* const char *; a value comes behind '=' only */
 	OPTION_LIST,         /* struct strings */
-	OPTION_IGNORED_FLAG, /* accepted for docker's sake, does nothing */
-	OPTION_IGNORED
+	OPTION_IGNORED_FLAG, /* accepted for the sake of docker and others; the user is told why */
+	OPTION_IGNORED,
+	OPTION_REFUSED_FLAG, /* known, and not to be had: why, and what to do. --name=false passes */
+	OPTION_REFUSED
 };
 
 struct strings {
@@ -42,8 +46,8 @@ struct option_spec {
 	char letter;      /* 0: none */
 	enum option_kind kind;
 	size_t offset;
-	const char *value; /* what help calls the value, NULL for flags */
-	const char *help;  /* NULL: not shown */
+	const char *value; /* what help calls the value, NULL for flags; of OPTION_OPTIONAL: what --name alone means */
+	const char *help;  /* NULL: not shown; of ignored and refused ones: why */
 };
 
 /* What every command gets. */
@@ -64,6 +68,8 @@ struct command {
 	const char *synopsis; /* after the name: "[OPTIONS] IMAGE [ARG...]" */
 	const char *summary;
 	const struct option_spec *options; /* NULL-name terminated, or NULL */
+	const struct option_spec
+		*foreign; /* likewise: options of other tools that are ignored or refused; not in help */
 	size_t options_size;
 	size_t min_args, max_args;
 	bool stops_at_first_arg; /* what follows the first argument is not ours: run, unshare */

@@ -40,7 +40,8 @@ static int import_image(struct invocation *invocation, struct err *err)
 	scope_store struct store *store = NULL;
 	struct digest id;
 	if (invocation_store(invocation, STORE_CREATE, &store, err) < 0 ||
-	    image_import(store, arena, invocation->args[0], config, epoch, name, &id, err) < 0)
+	    image_import(store, arena, invocation->args[0], config, epoch, o->message,
+			 name, &id, err) < 0)
 		return -1;
 	char hex[DIGEST_TEXT + 1];
 	printf("%s\n", digest_text(&id, hex));

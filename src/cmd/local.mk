@@ -2,6 +2,12 @@ kiln_SOURCES = \
 	src/cmd/command.h \
 	src/cmd/progress.h \
 	src/cmd/build.c \
+	src/cmd/build-foreign.c \
+	src/cmd/build-output.c \
+	src/cmd/build-output.h \
+	src/cmd/build-report.c \
+	src/cmd/build-values.c \
+	src/cmd/build-values.h \
 	src/cmd/call.c \
 	src/cmd/call.h \
 	src/cmd/doctor.c \
@@ -13,6 +19,7 @@ kiln_SOURCES = \
 	src/cmd/main.c \
 	src/cmd/options.c \
 	src/cmd/progress.c \
+	src/cmd/progress-json.c \
 	src/cmd/rmi.c \
 	src/cmd/run.c \
 	src/cmd/save.c \

@@ -20,11 +20,13 @@ static const struct option_spec *find_letter(const struct option_spec *table, ch
 	return NULL;
 }
 
-static int unknown_option(const struct option_spec *const tables[2], const char *word, size_t len, struct err *err)
+enum { TABLES = 3 };
+
+static int unknown_option(const struct option_spec *const tables[TABLES], const char *word, size_t len, struct err *err)
 {
-	const char *names[128];
+	const char *names[256];
 	size_t count = 0;
-	for (size_t t = 0; t < 2; t++)
+	for (size_t t = 0; t < TABLES; t++)
 		for (const struct option_spec *o = tables[t]; o && o->name && count < ARRAY_LEN(names); o++)
 			names[count++] = o->name;
 	char name[64];
@@ -37,20 +39,49 @@ static int unknown_option(const struct option_spec *const tables[2], const char 
 
 static bool takes_value(const struct option_spec *option)
 {
-	return option->kind == OPTION_STRING || option->kind == OPTION_LIST || option->kind == OPTION_IGNORED;
+	return option->kind == OPTION_STRING || option->kind == OPTION_LIST || option->kind == OPTION_IGNORED ||
+	       option->kind == OPTION_REFUSED;
+}
+
+/* Go's strconv.ParseBool, which docker's flags are read by. */
+static int parse_bool(const struct option_spec *option, const char *value, bool *out, struct err *err)
+{
+	static const char *const words[2][6] = { { "0", "f", "F", "false", "False", "FALSE" },
+						 { "1", "t", "T", "true", "True", "TRUE" } };
+	for (size_t i = 0; i < 2; i++) {
+		for (size_t j = 0; j < ARRAY_LEN(words[i]); j++) {
+			if (strcmp(value, words[i][j]) == 0) {
+				*out = i == 1;
+				return 0;
+			}
+		}
+	}
+	return err_set(err, ERR_USAGE, "invalid argument \"%s\" for \"--%s\" flag: it must be true or false", value,
+		       option->name);
+}
+
+static int refuse(const struct option_spec *option, struct err *err)
+{
+	return err_set(err, ERR_UNSUPPORTED, "--%s: %s", option->name, option->help);
 }
 
 static int store_value(struct arena *arena, const struct option_spec *option, void *values, const char *value,
 		       struct err *err)
 {
 	char *at = (char *)values + option->offset;
+	bool flag = true;
+	if (value && !takes_value(option) && option->kind != OPTION_OPTIONAL &&
+	    parse_bool(option, value, &flag, err) < 0)
+		return -1;
 	switch (option->kind) {
 	case OPTION_FLAG:
-		if (value && !text_equal_nocase(value, "true") && !text_equal_nocase(value, "false") &&
-		    strcmp(value, "1") != 0 && strcmp(value, "0") != 0)
-			return err_set(err, ERR_USAGE, "invalid value \"%s\" for flag --%s: true or false", value,
-				       option->name);
-		*(bool *)at = !value || text_equal_nocase(value, "true") || strcmp(value, "1") == 0;
+		*(bool *)at = flag;
+		break;
+	case OPTION_NOT_FLAG:
+		*(bool *)at = !flag;
+		break;
+	case OPTION_OPTIONAL:
+		*(const char **)at = value ? value : option->value;
 		break;
 	case OPTION_STRING:
 		*(const char **)at = value;
@@ -60,8 +91,14 @@ static int store_value(struct arena *arena, const struct option_spec *option, vo
 		*ARENA_PUSH(arena, list->items, list->count) = value;
 		break;
 	}
+	case OPTION_REFUSED:
+		return refuse(option, err);
+	case OPTION_REFUSED_FLAG:
+		return flag ? refuse(option, err) : 0;
 	case OPTION_IGNORED_FLAG:
 	case OPTION_IGNORED:
+		if (option->help && flag)
+			fprintf(stderr, "kiln: --%s is ignored: %s\n", option->name, option->help);
 		break;
 	}
 	return 0;
@@ -69,8 +106,8 @@ static int store_value(struct arena *arena, const struct option_spec *option, vo
 
 struct parser {
 	struct invocation *invocation;
-	const struct option_spec *tables[2]; /* the command's, the global ones */
-	void *values[2];
+	const struct option_spec *tables[TABLES]; /* the command's, the global ones, those of other tools */
+	void *values[TABLES];
 	int argc, at;
 	char **argv;
 };
@@ -90,7 +127,7 @@ static int parse_long(struct parser *parser, const char *word, struct err *err)
 {
 	const char *name = word + 2, *equals = strchr(name, '=');
 	size_t len = equals ? (size_t)(equals - name) : strlen(name);
-	for (size_t t = 0; t < 2; t++) {
+	for (size_t t = 0; t < TABLES; t++) {
 		const struct option_spec *option = find_long(parser->tables[t], name, len);
 		if (option)
 			return take_option(parser, t, option, equals ? equals + 1 : NULL, err);
@@ -102,22 +139,41 @@ static int parse_long(struct parser *parser, const char *word, struct err *err)
 static int parse_short(struct parser *parser, const char *word, struct err *err)
 {
 	for (const char *p = word + 1; *p; p++) {
-		size_t t = 0;
-		const struct option_spec *option = find_letter(parser->tables[0], *p);
-		if (!option) {
-			t = 1;
-			option = find_letter(parser->tables[1], *p);
-		}
+		const struct option_spec *option = NULL;
+		size_t t;
+		for (t = 0; t < TABLES; t++)
+			if ((option = find_letter(parser->tables[t], *p)))
+				break;
 		if (!option)
 			return err_set(err, ERR_USAGE, "unknown shorthand flag: '%c' in %s", *p, word);
 		if (takes_value(option)) {
 			const char *rest = p[1] == '=' ? p + 2 : p[1] ? p + 1 : NULL;
 			return take_option(parser, t, option, rest, err);
 		}
-		if (store_value(parser->invocation->arena, option, parser->values[t], NULL, err) < 0)
+		/* -q=false */
+		const char *value = p[1] == '=' ? p + 2 : NULL;
+		if (store_value(parser->invocation->arena, option, parser->values[t], value, err) < 0)
 			return -1;
+		if (value)
+			break;
 	}
 	return 0;
+}
+
+static int check_arguments(const struct invocation *invocation, struct err *err)
+{
+	const struct command *command = invocation->command;
+	size_t count = invocation->arg_count, min = command->min_args, max = command->max_args;
+	if (count >= min && count <= max)
+		return 0;
+	if (max == 0)
+		return err_set(err, ERR_USAGE, "\"kiln %s\" accepts no arguments", command->name);
+	size_t wanted = count < min ? min : max;
+	return err_set(err, ERR_USAGE, "\"kiln %s\" requires %s%zu argument%s", command->name,
+		       min == max    ? ""
+		       : count < min ? "at least "
+				     : "at most ",
+		       wanted, wanted == 1 ? "" : "s");
 }
 
 int options_parse(struct invocation *invocation, const struct option_spec *globals, void *global_values, int argc,
@@ -126,8 +182,8 @@ int options_parse(struct invocation *invocation, const struct option_spec *globa
 	const struct command *command = invocation->command;
 	struct parser parser = {
 		.invocation = invocation,
-		.tables = { command->options, globals },
-		.values = { invocation->options, global_values },
+		.tables = { command->options, globals, command->foreign },
+		.values = { invocation->options, global_values, invocation->options },
 		.argc = argc,
 		.argv = argv,
 	};
@@ -148,13 +204,7 @@ int options_parse(struct invocation *invocation, const struct option_spec *globa
 			only_args |= command->stops_at_first_arg;
 		}
 	}
-	if (invocation->arg_count < command->min_args)
-		return err_set(err, ERR_USAGE, "\"kiln %s\" requires at least %zu argument%s", command->name,
-			       command->min_args, command->min_args == 1 ? "" : "s");
-	if (invocation->arg_count > command->max_args)
-		return err_set(err, ERR_USAGE, "\"kiln %s\" takes at most %zu argument%s", command->name,
-			       command->max_args, command->max_args == 1 ? "" : "s");
-	return 0;
+	return check_arguments(invocation, err);
 }
 
 void options_help(const struct command *command)
@@ -166,8 +216,9 @@ void options_help(const struct command *command)
 	for (const struct option_spec *o = command->options; o->name; o++) {
 		if (!o->help)
 			continue;
+		const char *value = o->kind == OPTION_OPTIONAL ? NULL : o->value;
 		char flag[64];
-		snprintf(flag, sizeof(flag), "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+		snprintf(flag, sizeof(flag), "--%s%s%s", o->name, value ? " " : "", value ? value : "");
 		if (o->letter)
 			printf("  -%c, %-28s %s\n", o->letter, flag, o->help);
 		else

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "progress.h"
 #include "kiln/base/scope.h"
-#include "kiln/base/strbuf.h"
-#include "kiln/base/text.h"
-#include "kiln/codec/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 int progress_parse(enum progress_style *style, const char *text, struct err *err)
@@ -13,17 +11,20 @@ int progress_parse(enum progress_style *style, const char *text, struct err *err
 		const char *name;
 		enum progress_style style;
 	} styles[] = {
-		{ "auto", PROGRESS_PLAIN },   { "plain", PROGRESS_PLAIN }, { "tty", PROGRESS_PLAIN },
-		{ "quiet", PROGRESS_QUIET },  { "none", PROGRESS_QUIET },  { "json", PROGRESS_JSON },
-		{ "rawjson", PROGRESS_JSON },
+		{ "auto", PROGRESS_PLAIN },      { "plain", PROGRESS_PLAIN }, { "tty", PROGRESS_PLAIN },
+		{ "quiet", PROGRESS_QUIET },     { "none", PROGRESS_QUIET },  { "json", PROGRESS_JSON },
+		{ "rawjson", PROGRESS_RAWJSON },
 	};
+	const char *from_environment = getenv("BUILDKIT_PROGRESS");
+	if (!text)
+		text = from_environment && *from_environment ? from_environment : "auto";
 	for (size_t i = 0; i < ARRAY_LEN(styles); i++) {
 		if (strcmp(text, styles[i].name) == 0) {
 			*style = styles[i].style;
 			return 0;
 		}
 	}
-	return err_set(err, ERR_USAGE, "invalid progress \"%s\": auto, plain, quiet or json", text);
+	return err_set(err, ERR_USAGE, "invalid progress \"%s\": auto, plain, tty, quiet, none, json or rawjson", text);
 }
 
 void progress_begin(struct progress *progress, enum progress_style style, FILE *out)
@@ -127,45 +128,6 @@ static void print_plain(struct progress *progress, const struct build_event *eve
 	fputc('\n', out);
 }
 
-static const char *const type_names[] = {
-	[BUILD_STEP_STARTED] = "started", [BUILD_STEP_OUTPUT] = "output", [BUILD_STEP_CACHED] = "cached",
-	[BUILD_STEP_DONE] = "done",       [BUILD_STEP_FAILED] = "failed", [BUILD_STEP_CANCELED] = "canceled",
-	[BUILD_STEP_EXPLAINED] = "miss",  [BUILD_WARNING] = "warning",
-};
-
-/* Output may be any bytes, and JSON is UTF-8: what is not is escaped as \xNN by err_printable. */
-static const char *as_utf8(struct arena *arena, const char *text, size_t len)
-{
-	size_t size = len * 4 + 1;
-	char *out = arena_alloc(arena, size);
-	return err_printable(out, size, arena_strndup(arena, text, len));
-}
-
-static void print_json(struct progress *progress, const struct build_event *event)
-{
-	scope_arena struct arena arena = { 0 };
-	scope_strbuf struct strbuf line = { 0 };
-	struct json *object = json_object(&arena);
-	json_set(&arena, object, "event", json_str(&arena, type_names[event->type]));
-	if (event->step) {
-		json_set(&arena, object, "step", json_int(&arena, event->step));
-		json_set(&arena, object, "name", json_str(&arena, event->name));
-		json_set(&arena, object, "ms", json_int(&arena, event->at_ms));
-	}
-	if (event->line)
-		json_set(&arena, object, "line", json_int(&arena, event->line));
-	if (event->warning) {
-		json_set(&arena, object, "rule", json_str(&arena, event->warning->rule->name));
-		json_set(&arena, object, "description", json_str(&arena, event->warning->rule->description));
-		if (event->warning->rule->url)
-			json_set(&arena, object, "url", json_str(&arena, event->warning->rule->url));
-	}
-	if (event->len || event->type == BUILD_STEP_OUTPUT)
-		json_set(&arena, object, "text", json_str(&arena, as_utf8(&arena, event->text, event->len)));
-	json_write(&line, object);
-	fprintf(progress->out, "%s\n", strbuf_str(&line));
-}
-
 void progress_listener(void *arg, const struct build_event *event)
 {
 	struct progress *progress = arg;
@@ -174,53 +136,33 @@ void progress_listener(void *arg, const struct build_event *event)
 	if (progress->style == PROGRESS_PLAIN)
 		print_plain(progress, event);
 	else if (progress->style == PROGRESS_JSON)
-		print_json(progress, event);
+		progress_json_event(progress, event);
+	else if (progress->style == PROGRESS_RAWJSON)
+		progress_rawjson_event(progress, event);
 	fflush(progress->out);
 }
 
 void progress_built(struct progress *progress, const char *id, const char *const *names, size_t count)
 {
-	if (progress->style == PROGRESS_PLAIN) {
+	if (id && progress->style == PROGRESS_PLAIN) {
 		unsigned step = progress->step_max + 1;
 		fprintf(progress->out, "\n#%u exporting to image\n#%u writing image %s done\n", step, step, id);
 		for (size_t i = 0; i < count; i++)
 			fprintf(progress->out, "#%u naming to %s done\n", step, names[i]);
 		fprintf(progress->out, "#%u DONE\n", step);
-	} else if (progress->style == PROGRESS_JSON) {
-		fprintf(progress->out, "{\"event\":\"image\",\"id\":\"%s\"}\n", id);
+	} else if (id && progress->style == PROGRESS_JSON) {
+		progress_json_built(progress, id, names, count);
 	}
 	print_warnings(progress);
 	fflush(progress->out);
 }
 
-static void print_failure_json(struct progress *progress, const struct build_result *result, const struct err *err)
-{
-	scope_arena struct arena arena = { 0 };
-	scope_strbuf struct strbuf text = { 0 };
-	struct json *object = json_object(&arena);
-	const struct {
-		const char *key;
-		int value;
-	} numbers[] = {
-		{ "line", result->place.first_line },    { "last_line", result->place.last_line },
-		{ "word_line", result->columns.line },   { "first_column", result->columns.first },
-		{ "last_column", result->columns.last },
-	};
-	json_set(&arena, object, "event", json_str(&arena, "failed"));
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-		if (numbers[i].value > 0)
-			json_set(&arena, object, numbers[i].key, json_int(&arena, numbers[i].value));
-	json_set(&arena, object, "text", json_str(&arena, as_utf8(&arena, err->msg, strlen(err->msg))));
-	json_write(&text, object);
-	fprintf(progress->out, "%s\n", strbuf_str(&text));
-}
-
 void progress_failed(struct progress *progress, const struct build_result *result, struct err *err)
 {
-	if (progress->style == PROGRESS_JSON) {
-		print_failure_json(progress, result, err);
+	if (progress->style == PROGRESS_JSON)
+		progress_json_failed(progress, result, err);
+	if (progress->style == PROGRESS_JSON || progress->style == PROGRESS_RAWJSON)
 		return;
-	}
 	if (result->failed_step && *result->failed_output) {
 		fprintf(progress->out, "------\n > ");
 		print_visible(progress->out, result->failed_step);

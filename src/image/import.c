@@ -85,14 +85,14 @@ static int make_layer(struct store *store, const char *path, const char *name, i
 }
 
 int image_import(struct store *store, struct arena *arena, const char *path, struct image_config *config, int64_t epoch,
-		 const char *name, struct digest *id, struct err *err)
+		 const char *comment, const char *name, struct digest *id, struct err *err)
 {
 	const char *shown = text_equal(path, "-") ? "standard input" : path;
 	bool has_epoch = epoch != INT64_MIN;
 	struct timespec created = { .tv_sec = has_epoch ? epoch : time(NULL) };
 	struct layer_stats stats = { 0 };
 	/* What docker writes for every local file: where it lay on this machine is nobody's business. */
-	struct history entry = { .comment = "Imported from -" };
+	struct history entry = { .comment = comment ? comment : "Imported from -" };
 
 	if (make_layer(store, path, shown, has_epoch ? epoch : INT64_MAX, &stats, err) < 0)
 		return err_wrap(err, "import %s", shown);

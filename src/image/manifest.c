@@ -103,13 +103,14 @@ static int read_own_manifest(struct store *store, struct arena *arena, const str
 	return 1;
 }
 
-static int make_manifest(struct store *store, struct arena *arena, const struct image *image, struct strbuf *text,
-			 struct err *err)
+static int make_manifest(struct store *store, struct arena *arena, const struct image *image, struct json *annotations,
+			 struct strbuf *text, struct err *err)
 {
 	struct manifest manifest = { .config = { .media_type = MEDIA_OCI_CONFIG,
 						 .digest = digest_str(arena, &image->id),
 						 .size = (int64_t)image->config_len },
-				     .layer_count = image->diff_id_count };
+				     .layer_count = image->diff_id_count,
+				     .annotations = annotations };
 
 	manifest.layers = arena_array(arena, struct descriptor, image->diff_id_count + 1);
 	for (size_t i = 0; i < image->diff_id_count; i++) {
@@ -147,7 +148,7 @@ int manifest_of(struct store *store, struct arena *arena, const struct image *im
 		*digest = image->record.manifest;
 		return 0;
 	}
-	if (make_manifest(store, arena, image, text, err) < 0)
+	if (make_manifest(store, arena, image, NULL, text, err) < 0)
 		return -1;
 	return remember(store, image, text, digest, err);
 }
@@ -160,4 +161,38 @@ int image_manifest(struct store *store, struct arena *arena, const struct digest
 	if (image_open(store, arena, id, &image, err) < 0)
 		return -1;
 	return manifest_of(store, arena, &image, text, digest, err);
+}
+
+static bool is_same(const struct json *a, const struct json *b)
+{
+	scope_strbuf struct strbuf one = { 0 }, other = { 0 };
+
+	if (a)
+		json_write(&one, a);
+	if (b)
+		json_write(&other, b);
+	return text_equal(strbuf_str(&one), strbuf_str(&other));
+}
+
+int image_annotate(struct store *store, struct arena *arena, const struct digest *id, struct json *annotations,
+		   struct err *err)
+{
+	scope_strbuf struct strbuf text = { 0 };
+	const struct json *old = NULL;
+	struct digest digest;
+	struct image image;
+
+	if (image_open(store, arena, id, &image, err) < 0)
+		return -1;
+	int found = read_own_manifest(store, arena, &image, &text, err);
+	if (found < 0)
+		return -1;
+	if (found > 0)
+		old = json_get(json_parse(arena, strbuf_str(&text), text.len, err), "annotations");
+	if (is_same(old, annotations))
+		return 0;
+	strbuf_reset(&text);
+	if (make_manifest(store, arena, &image, annotations, &text, err) < 0)
+		return -1;
+	return remember(store, &image, &text, &digest, err);
 }

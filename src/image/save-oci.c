@@ -26,6 +26,7 @@ struct layout {
 	struct digest *blobs;       /* everything, sorted, once each */
 	size_t blob_count;
 	struct index index;
+	const struct json *annotations; /* of each entry, besides its name's; may be NULL */
 };
 
 /* ---- collecting ---- */
@@ -75,15 +76,19 @@ static void sort_blobs(struct layout *layout)
 
 /* ---- index.json ---- */
 
-static struct json *name_annotations(struct arena *arena, const char *name)
+static struct json *entry_annotations(const struct layout *layout, const char *name)
 {
-	struct json *annotations = json_object(arena);
+	struct arena *arena = layout->arena;
+	struct json *annotations = layout->annotations ? json_clone(arena, layout->annotations) : json_object(arena);
 	struct reference reference;
 
-	json_set(arena, annotations, ANNOTATION_CONTAINERD_NAME, json_str(arena, name));
-	if (reference_parse(arena, name, &reference, NULL) == 0 && reference.tag)
+	if (name && name[0] == ':')
+		json_set(arena, annotations, ANNOTATION_REF_NAME, json_str(arena, name + 1));
+	else if (name)
+		json_set(arena, annotations, ANNOTATION_CONTAINERD_NAME, json_str(arena, name));
+	if (name && reference_parse(arena, name, &reference, NULL) == 0 && reference.tag)
 		json_set(arena, annotations, ANNOTATION_REF_NAME, json_str(arena, reference.tag));
-	return annotations;
+	return annotations->count ? annotations : NULL;
 }
 
 static void add_entry(struct layout *layout, size_t i, int64_t size, const char *name)
@@ -94,7 +99,7 @@ static void add_entry(struct layout *layout, size_t i, int64_t size, const char 
 		.media_type = MEDIA_OCI_MANIFEST,
 		.digest = digest_str(layout->arena, &layout->digests[i]),
 		.size = size,
-		.annotations = name ? name_annotations(layout->arena, name) : NULL,
+		.annotations = entry_annotations(layout, name),
 		.platform_raw = image->config.platform.architecture
 					? platform_json(layout->arena, &image->config.platform)
 					: NULL,
@@ -145,11 +150,12 @@ static int write_docker_manifest(struct layout *layout, struct archive *archive,
 		const struct saved_image *saved = &layout->saved->images[i];
 		const struct manifest *manifest = &layout->manifests[i];
 		struct json *entry = json_object(arena), *layers = json_array(arena);
+		bool is_named = saved->name_count > 0 && saved->names[0][0] != ':';
 		for (size_t j = 0; j < manifest->layer_count; j++)
 			json_push(arena, layers, json_str(arena, blob_name(layout, manifest->layers[j].digest)));
 		json_set(arena, entry, "Config", json_str(arena, blob_name(layout, manifest->config.digest)));
 		json_set(arena, entry, "RepoTags",
-			 saved->name_count ? json_strs(arena, saved->names, saved->name_count) : json_str(arena, NULL));
+			 is_named ? json_strs(arena, saved->names, saved->name_count) : json_str(arena, NULL));
 		json_set(arena, entry, "Layers", layers);
 		json_push(arena, list, entry);
 	}
@@ -312,7 +318,9 @@ static int write_directory(struct layout *layout, const struct save_spec *spec, 
 int save_oci(struct store *store, struct arena *arena, const struct save_spec *spec, const struct saved *saved,
 	     struct digest *manifest_digest, struct err *err)
 {
-	struct layout layout = { .store = store, .arena = arena, .saved = saved };
+	struct layout layout = {
+		.store = store, .arena = arena, .saved = saved, .annotations = spec->descriptor_annotations
+	};
 
 	if (collect(&layout, err) < 0)
 		return -1;

@@ -24,6 +24,7 @@ src_layer_liblayer_a_SOURCES = \
 	src/layer/links.c \
 	src/layer/links.h \
 	src/layer/marks.h \
+	src/layer/merge.c \
 	src/layer/node.c \
 	src/layer/node.h \
 	src/layer/place.c \

@@ -211,6 +211,33 @@ char *platform_text(struct arena *arena, const struct platform *platform)
 		is_default_variant(platform) ? "" : "/", is_default_variant(platform) ? "" : platform->variant);
 }
 
+static bool is_in(struct arena *arena, const struct platform *list, size_t count, const struct platform *platform)
+{
+	const char *text = platform_text(arena, platform);
+
+	for (size_t i = 0; i < count; i++) {
+		if (text_equal(platform_text(arena, &list[i]), text))
+			return true;
+	}
+	return false;
+}
+
+int platform_parse_list(struct arena *arena, const char *text, struct platform **list, size_t *count, struct err *err)
+{
+	for (const char *at = text;; at++) {
+		size_t len = strcspn(at, ",");
+		const char *word = arena_strndup(arena, at, len);
+		struct platform platform = platform_host();
+		if (!text_equal_nocase(word, "local") && platform_parse(arena, word, &platform, err) < 0)
+			return -1;
+		if (!is_in(arena, *list, *count, &platform))
+			*ARENA_PUSH(arena, *list, *count) = platform;
+		at += len;
+		if (!*at)
+			return 0;
+	}
+}
+
 /* The generation that a variant means, times 100: "v8.2" is 802. -1 if it means none that is known. */
 static int variant_rank(const struct platform *platform)
 {

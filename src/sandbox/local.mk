@@ -2,6 +2,7 @@ noinst_LIBRARIES += src/sandbox/libsandbox.a
 src_sandbox_libsandbox_a_SOURCES = \
 	include/kiln/sandbox/cage.h \
 	include/kiln/sandbox/enter.h \
+	include/kiln/sandbox/foreign.h \
 	include/kiln/sandbox/idmap.h \
 	include/kiln/sandbox/network.h \
 	include/kiln/sandbox/probe.h \
@@ -30,6 +31,7 @@ src_sandbox_libsandbox_a_SOURCES = \
 	src/sandbox/exec.c \
 	src/sandbox/filter.c \
 	src/sandbox/filter.h \
+	src/sandbox/foreign.c \
 	src/sandbox/idmap.c \
 	src/sandbox/idmap.h \
 	src/sandbox/loopback.c \

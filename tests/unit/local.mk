@@ -3,6 +3,7 @@
 if HAVE_CMOCKA
 unit_tests = \
 	tests/unit/test-base-arena \
+	tests/unit/test-base-csv \
 	tests/unit/test-base-err \
 	tests/unit/test-base-file-copy \
 	tests/unit/test-base-file-new \
@@ -47,11 +48,13 @@ unit_tests = \
 	tests/unit/test-layer-diff \
 	tests/unit/test-layer-hostile \
 	tests/unit/test-layer-join \
+	tests/unit/test-layer-merge \
 	tests/unit/test-layer-recipe \
 	tests/unit/test-layer-roundtrip \
 	tests/unit/test-layer-stack \
 	tests/unit/test-layer-tar \
 	tests/unit/test-layer-tree \
+	tests/unit/test-oci-annotation \
 	tests/unit/test-oci-config \
 	tests/unit/test-oci-manifest \
 	tests/unit/test-oci-platform \
@@ -104,6 +107,7 @@ noinst_HEADERS += \
 	tests/unit/view-steps.h
 
 tests_unit_test_base_arena_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_csv_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_err_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_file_copy_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_file_new_LDADD = $(base_libs) $(CMOCKA_LIBS)
@@ -146,11 +150,13 @@ tests_unit_test_layer_apply_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_diff_links_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_diff_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_hostile_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_layer_merge_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_recipe_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_roundtrip_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_stack_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_tar_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_tree_LDADD = $(layer_libs) $(CMOCKA_LIBS)
+tests_unit_test_oci_annotation_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_config_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_manifest_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_platform_LDADD = $(oci_libs) $(CMOCKA_LIBS)

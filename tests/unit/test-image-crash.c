@@ -38,7 +38,7 @@ static void import_tar(struct scratch *scratch, int round)
 	struct err err = { 0 };
 
 	assert_ok(image_import(store, &arena, path_of(scratch, "rootfs"), image_config_scratch(&arena, &host), round,
-			       "docker.io/library/base:1", &id, &err),
+			       NULL, "docker.io/library/base:1", &id, &err),
 		  err);
 }
 

@@ -11,7 +11,7 @@ static int import(struct scratch *scratch, struct store *store, struct arena *ar
 	struct image_config *config = image_config_scratch(arena, &platform);
 
 	return image_import(store, arena, path[0] == '-' ? path : scratch_path(scratch, arena, path), config, EPOCH,
-			    NAME, id, err);
+			    NULL, NAME, id, err);
 }
 
 static struct digest imported(struct scratch *scratch, struct store *store, const char *path)

@@ -136,6 +136,25 @@ static void index_entries_give_and_take_platforms(void **state)
 	arena_release(&arena);
 }
 
+static void a_list_holds_each_platform_once(void **state)
+{
+	scope_arena struct arena arena = { 0 };
+	struct platform *list = NULL, host = platform_host();
+	size_t count = 0;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(platform_parse_list(&arena, "linux/arm64,linux/arm/v7,linux/arm64/v8", &list, &count, &err),
+			 0);
+	assert_int_equal(count, 2);
+	assert_string_equal(platform_text(&arena, &list[0]), "linux/arm64");
+	assert_string_equal(platform_text(&arena, &list[1]), "linux/arm/v7");
+	assert_int_equal(platform_parse_list(&arena, "Local", &list, &count, &err), 0);
+	assert_string_equal(platform_text(&arena, &list[count - 1]), platform_text(&arena, &host));
+	assert_int_equal(platform_parse_list(&arena, "linux/amd64,", &list, &count, &err), -1);
+	assert_int_equal(platform_parse_list(&arena, "", &list, &count, &err), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +163,7 @@ int main(void)
 		cmocka_unit_test(nonsense_is_refused),
 		cmocka_unit_test(an_older_generation_matches_and_a_newer_one_does_not),
 		cmocka_unit_test(a_candidate_that_says_nothing_never_matches),
+		cmocka_unit_test(a_list_holds_each_platform_once),
 		cmocka_unit_test(index_entries_give_and_take_platforms),
 	};
 

@@ -26,6 +26,10 @@ bool text_equal_nocase(const char *a, const char *b);
 /* The candidate with the smallest Levenshtein distance to word, if it is < 3 (case-insensitive); else NULL. */
 const char *text_nearest(const char *word, const char *const *candidates, size_t count);
 
+/* "a,\"b,c\",d": the fields of one record, as Go's encoding/csv reads it (a quote inside a field that does not begin
+   with one is an error); ERR_USAGE in its words. "" is one empty field. */
+int csv_fields(struct arena *arena, const char *text, const char ***fields, size_t *count, struct err *err) MUST_CHECK;
+
 /* Paths inside an image or a context are kept without a leading '/', without "." and "//", made so once at the border
    by path_clean. ".." is resolved lexically and clipped at the root ("../x" is "x"). The root itself is "". */
 char *path_clean(struct arena *arena, const char *path);

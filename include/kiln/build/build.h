@@ -6,6 +6,7 @@
 #include "kiln/codec/digest.h"
 #include "kiln/dockerfile/dockerfile.h"
 #include "kiln/dockerfile/lint.h"
+#include "kiln/oci/image.h"
 #include "kiln/sandbox/sandbox.h"
 #include "kiln/store/store.h"
 #include "kiln/view/view.h"
@@ -24,6 +25,8 @@
  *	step_*.c	one file per kind of step that makes a layer
  *	layers.c	layers found and made: diffs, publishing, the step cache
  *	schedule.c	the loop: advances stages, starts jobs, collects what they made; output.c reads what they print
+ *	foreign.c	steps that this machine cannot execute
+ *	commit.c	the target's state becomes an image; squash.c makes one layer of its new ones
  *	export.c	-o
  *
  * A layer joins its stage's stack as soon as its tree is there; its diff runs beside the next step.
@@ -58,12 +61,19 @@ enum build_output_type {
 	BUILD_OUTPUT_OCI_DIR,
 	BUILD_OUTPUT_DOCKER,
 	BUILD_OUTPUT_LOCAL,
-	BUILD_OUTPUT_TAR
+	BUILD_OUTPUT_TAR,
+	BUILD_OUTPUT_IMAGE, /* in the store, as a build without outputs */
+	BUILD_OUTPUT_NONE   /* only the step cache */
 };
 struct build_output {
 	enum build_output_type type;
-	const char *dest; /* "-" is stdout, but for the two that are directories */
+	const char *dest;         /* "-" is stdout, but for the two that are directories; NULL: the last two */
+	const char *const *names; /* canonical: in the archive or layout; NULL: the tags */
+	size_t name_count;
+	bool is_mirror; /* BUILD_OUTPUT_LOCAL: what is not of the result goes */
 };
+
+enum build_pull { BUILD_PULL_MISSING, BUILD_PULL_ALWAYS, BUILD_PULL_NEVER };
 
 #define BUILD_NO_EPOCH INT64_MIN
 
@@ -79,8 +89,18 @@ struct build_spec {
 	size_t build_arg_count;
 	const struct key_value *labels;
 	size_t label_count;
-	const char *target; /* NULL: the last stage */
+	struct json *annotations;            /* of the manifest: an object with sorted keys, or NULL */
+	struct json *descriptor_annotations; /* likewise, of what points to the manifest */
+	const char *target;                  /* NULL: the last stage */
+	const struct platform *platform;     /* NULL: this machine's */
+	enum build_pull pull;
 	bool no_cache;
+	const char *const *uncached_stages; /* --no-cache for these alone, in any case; "" is a stage without a name */
+	size_t uncached_count;
+	bool squash;            /* what is new becomes one layer */
+	bool all_stages;        /* also those that the target does not need */
+	unsigned jobs;          /* steps at a time; 0: as there are processors */
+	const char *ignorefile; /* instead of the context's .dockerignore; NULL: that */
 	bool explain;
 	enum network_mode network;
 	enum view_kind view;
@@ -92,7 +112,7 @@ struct build_spec {
 };
 
 struct build_result {
-	struct digest image;           /* id: digest of the configuration */
+	struct digest image;           /* id: digest of the configuration; zero if the outputs need none */
 	struct dockerfile_place place; /* on failure: where in the Dockerfile */
 	const char *excerpt;           /* on failure: its lines, or "" */
 	const char *failed_step;       /* on failure of a step: its name, and the last lines of its output */

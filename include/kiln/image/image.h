@@ -71,20 +71,21 @@ int image_load(struct store *store, struct arena *arena, const char *path, const
    (CMD ENTRYPOINT ENV EXPOSE LABEL ONBUILD STOPSIGNAL USER VOLUME WORKDIR) applied to the configuration by the caller: config is given whole. A directory is
    read through its own owner's eyes (files of other ids than the caller's mapped ones are an error naming the file).
    The layer is canonical whatever the tar or directory was, and has a recipe; no blob is kept. epoch (INT64_MIN: now) is
-   "created", in the configuration and in one history entry "Imported from -", docker's words; with one, later times in the
-   layer become it. */
+   "created", in the configuration and in one history entry with this comment (NULL: "Imported from -", docker's words);
+   with one, later times in the layer become it. */
 int image_import(struct store *store, struct arena *arena, const char *path, struct image_config *config, int64_t epoch,
-		 const char *name, struct digest *id, struct err *err) MUST_CHECK;
+		 const char *comment, const char *name, struct digest *id, struct err *err) MUST_CHECK;
 
 enum save_format { SAVE_OCI_ARCHIVE, SAVE_OCI_DIR, SAVE_DOCKER_ARCHIVE };
 struct save_spec {
 	enum save_format format;
 	const struct digest *images;
-	const char *const *names; /* per image, canonical, may be NULL */
+	const char *const *names; /* per image, canonical, may be NULL; ":TAG": in a layout, its entry's tag alone */
 	size_t count;
-	int out_fd;           /* archives */
-	const char *out_path; /* SAVE_OCI_DIR: created or added to */
-	int64_t epoch;        /* mtimes in the archive; INT64_MIN: 0 */
+	int out_fd;                                /* archives */
+	const char *out_path;                      /* SAVE_OCI_DIR: created or added to */
+	int64_t epoch;                             /* mtimes in the archive; INT64_MIN: 0 */
+	const struct json *descriptor_annotations; /* more, for each entry of index.json; may be NULL */
 };
 /* Layers leave as the blobs that they came as, if they came compressed, else as kiln's canonical gzip, made once and remembered. Archives are the hybrid of
    registry.md 3.8 (oci-layout, index.json, manifest.json, blobs/sha256/..., sorted, uncompressed outside); docker-archive holds plain
@@ -94,6 +95,11 @@ int image_save(struct store *store, struct arena *arena, const struct save_spec 
 /* The manifest of an image as it would be saved (making its gzip blobs if needed). */
 int image_manifest(struct store *store, struct arena *arena, const struct digest *id, struct strbuf *text,
 		   struct digest *digest, struct err *err) MUST_CHECK;
+
+/* The image's manifest is from now on one with these annotations (an object with sorted keys; NULL: none). Costs nothing if
+   it is so already, or if there is no manifest yet and no annotation. */
+int image_annotate(struct store *store, struct arena *arena, const struct digest *id, struct json *annotations,
+		   struct err *err) MUST_CHECK;
 
 /* Opens the layer trees of an image, topmost first, for a view. fds are the caller's. */
 int image_open_stack(struct store *store, const struct digest *diff_ids, size_t count, int *fds,

@@ -113,6 +113,11 @@ int layer_copy_entry(int from_dir, const char *from_name, const struct stat *st,
 /* Copies the merged tree of a stack onto the empty directory to_fd: the copy view's base, COPY --from without mounts,
    `-o type=local`. Hard links within a layer stay links. */
 int layer_copy_stack(const int *lowers, size_t count, int to_fd, struct err *err) MUST_CHECK;
+/* Several layers become one: the merged tree of uppers in the empty directory to_fd, with a whiteout for each name of the
+   lowers that none of the uppers leaves, so that to_fd on the lowers is what the uppers on the lowers are. Only
+   directories that the uppers have are looked at. */
+int layer_merge(const int *uppers, size_t upper_count, const int *lowers, size_t lower_count, int to_fd,
+		struct err *err) MUST_CHECK;
 /* The merged tree of a stack as one canonical tar (no recipe): `-o type=tar`, `kiln export`. out is written to, neither
    finished nor closed. */
 int layer_tar_stack(const int *lowers, size_t count, int64_t clamp, struct writer *out, struct err *err) MUST_CHECK;

@@ -38,6 +38,9 @@ struct platform {
 struct platform platform_host(void);
 /* "linux/arm64/v8", "arm64", "linux(10.0)/amd64": normalised as containerd's platforms package. */
 int platform_parse(struct arena *arena, const char *text, struct platform *out, struct err *err) MUST_CHECK;
+/* --platform "linux/amd64,local": adds to the list what is not in it yet; "local" is this machine. */
+int platform_parse_list(struct arena *arena, const char *text, struct platform **list, size_t *count,
+			struct err *err) MUST_CHECK;
 char *platform_text(struct arena *arena, const struct platform *platform);
 /* Score of how well candidate runs on want: 0 no, higher is better (registry.md 1.9). */
 int platform_match(const struct platform *want, const struct platform *candidate);

@@ -9,10 +9,12 @@
  *	network.h	a build may start its private network
  *	user.h		USER and --chown of an image
  *	cage.h		a step runs
+ *	foreign.h	which architectures' programs run at all
  *	probe.h		what of this works here, for `kiln doctor`
  */
 #include "kiln/sandbox/cage.h"
 #include "kiln/sandbox/enter.h"
+#include "kiln/sandbox/foreign.h"
 #include "kiln/sandbox/idmap.h"
 #include "kiln/sandbox/network.h"
 #include "kiln/sandbox/probe.h"
