@@ -3,6 +3,7 @@ src_base_libbase_a_SOURCES = \
 	include/kiln/base/arena.h \
 	include/kiln/base/err.h \
 	include/kiln/base/file.h \
+	include/kiln/base/library.h \
 	include/kiln/base/log.h \
 	include/kiln/base/owner.h \
 	include/kiln/base/proc.h \
@@ -19,6 +20,7 @@ src_base_libbase_a_SOURCES = \
 	src/base/file-copy.c \
 	src/base/file-new.c \
 	src/base/file-tree.c \
+	src/base/library.c \
 	src/base/log.c \
 	src/base/owner.c \
 	src/base/path.c \

@@ -3,9 +3,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <archive.h>
-#include <archive_entry.h>
-
 #include "decode.h"
 #include "libarchive.h"
 #include "tarcheck.h"
@@ -40,17 +37,17 @@ static int filter_open(struct filter_decoder *decoder, struct window *window, st
 {
 	struct archive_entry *entry;
 
-	decoder->archive = archive_read_new();
+	decoder->archive = libarchive_new(err);
 	if (!decoder->archive)
-		abort();
+		return -1;
 	decoder->feed.pull = pull_window;
 	decoder->feed.arg = window;
-	if (archive_read_append_filter(decoder->archive, decoder->filter) != ARCHIVE_OK ||
-	    archive_read_set_format(decoder->archive, ARCHIVE_FORMAT_RAW) != ARCHIVE_OK)
+	if (libarchive.read_append_filter(decoder->archive, decoder->filter) != ARCHIVE_OK ||
+	    libarchive.read_set_format(decoder->archive, ARCHIVE_FORMAT_RAW) != ARCHIVE_OK)
 		return feed_error(&decoder->feed, decoder->archive, window->name, err);
 	if (feed_open(&decoder->feed, decoder->archive, window->name, err) < 0)
 		return -1;
-	if (archive_read_next_header(decoder->archive, &entry) != ARCHIVE_OK)
+	if (libarchive.read_next_header(decoder->archive, &entry) != ARCHIVE_OK)
 		return feed_error(&decoder->feed, decoder->archive, window->name, err);
 	return 0;
 }
@@ -58,7 +55,7 @@ static int filter_open(struct filter_decoder *decoder, struct window *window, st
 /* libarchive stops at what is no other bzip2 stream and calls that the end. */
 static int check_end(const struct filter_decoder *decoder, const struct window *window, struct err *err)
 {
-	if (archive_filter_bytes(decoder->archive, -1) == decoder->feed.given)
+	if (libarchive.filter_bytes(decoder->archive, -1) == decoder->feed.given)
 		return 0;
 	return err_set(err, ERR_INPUT, "%s: the compressed data has something else after its end", window->name);
 }
@@ -72,7 +69,7 @@ static ssize_t filter_read(struct decoder *base, struct window *window, void *bu
 	while (decoder->block_len == 0) {
 		const void *block;
 		int64_t offset;
-		int result = archive_read_data_block(decoder->archive, &block, &decoder->block_len, &offset);
+		int result = libarchive.read_data_block(decoder->archive, &block, &decoder->block_len, &offset);
 		if (result == ARCHIVE_EOF)
 			return check_end(decoder, window, err);
 		if (result != ARCHIVE_OK)
@@ -91,7 +88,7 @@ static void filter_free(struct decoder *base)
 	struct filter_decoder *decoder = (struct filter_decoder *)base;
 
 	if (decoder->archive)
-		archive_read_free(decoder->archive);
+		libarchive.read_free(decoder->archive);
 	free(decoder->feed.buf);
 	free(decoder);
 }

@@ -3,16 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <archive.h>
-#include <archive_entry.h>
-
 #include "decode.h"
 #include "kiln/base/text.h"
 #include "libarchive.h"
 #include "tarcheck.h"
 
 /*
- * * tarcheck and libarchive read the same bytes. What an entry is comes from tarcheck: libarchive turns a file with a
+ * tarcheck and libarchive read the same bytes. What an entry is comes from tarcheck: libarchive turns a file with a
  * link name into a hard link, loses the target of a symbolic link that only the pax header has, and rounds -1.5 up.
  * But both must have understood the same. Data, sparse files and extended attributes come from libarchive.
  *
@@ -53,21 +50,24 @@ static ssize_t pull_checked(void *arg, void *buf, size_t len, struct err *err)
 	return tarcheck_read(arg, buf, len, err);
 }
 
+/* The format is set, not guessed: the guess refuses some headers that the reader itself takes. */
+static int start(struct untar *untar, struct err *err)
+{
+	if (libarchive.read_set_format(untar->archive, ARCHIVE_FORMAT_TAR) != ARCHIVE_OK)
+		return feed_error(&untar->feed, untar->archive, untar->name, err);
+	return feed_open(&untar->feed, untar->archive, untar->name, err);
+}
+
 struct untar *untar_open(struct reader *below, unsigned flags, const char *name, struct err *err)
 {
 	struct untar *untar = stream_alloc(sizeof(*untar));
 
 	untar->name = stream_strdup(name);
 	untar->check = tarcheck_open(below, flags, name);
-	untar->archive = archive_read_new();
-	if (!untar->archive)
-		abort();
+	untar->archive = libarchive_new(err);
 	untar->feed.pull = pull_checked;
 	untar->feed.arg = untar->check;
-	/* Set, not guessed: the guess refuses some headers that the reader itself takes. */
-	if (archive_read_set_format(untar->archive, ARCHIVE_FORMAT_TAR) != ARCHIVE_OK)
-		feed_error(&untar->feed, untar->archive, name, err);
-	else if (feed_open(&untar->feed, untar->archive, name, err) == 0)
+	if (untar->archive && start(untar, err) == 0)
 		return untar;
 	untar_close(untar);
 	return NULL;
@@ -77,7 +77,8 @@ void untar_close(struct untar *untar)
 {
 	if (!untar)
 		return;
-	archive_read_free(untar->archive);
+	if (untar->archive)
+		libarchive.read_free(untar->archive);
 	tar_entry_release(&untar->entry);
 	tarcheck_close(untar->check);
 	free(untar->feed.buf);
@@ -91,25 +92,25 @@ void untar_close(struct untar *untar)
 static int differs(const struct untar *untar, const char *what, struct err *err)
 {
 	return err_set(err, ERR_INPUT, "%s: two readers of tar disagree about the %s at byte %lld", untar->name, what,
-		       (long long)archive_read_header_position(untar->archive));
+		       (long long)libarchive.read_header_position(untar->archive));
 }
 
 /* Anything but OK is fatal. The one warning that may pass says that a name could not be converted. */
 static bool is_readable(const struct untar *untar, int result)
 {
-	const char *words = archive_error_string(untar->archive);
+	const char *words = libarchive.error_string(untar->archive);
 
 	if (result == ARCHIVE_OK)
 		return true;
 	return result == ARCHIVE_WARN && words && strstr(words, "can't be converted from") &&
-	       archive_entry_pathname(untar->archive_entry);
+	       libarchive.entry_pathname(untar->archive_entry);
 }
 
 static const char *their_link(const struct untar *untar)
 {
-	const char *link = archive_entry_symlink(untar->archive_entry);
+	const char *link = libarchive.entry_symlink(untar->archive_entry);
 
-	return link ? link : archive_entry_hardlink(untar->archive_entry);
+	return link ? link : libarchive.entry_hardlink(untar->archive_entry);
 }
 
 static int compare(const struct untar *untar, struct err *err)
@@ -117,17 +118,17 @@ static int compare(const struct untar *untar, struct err *err)
 	struct archive_entry *theirs = untar->archive_entry;
 	const struct tar_entry *ours = &untar->entry;
 
-	if (archive_read_header_position(untar->archive) != ours->offset)
+	if (libarchive.read_header_position(untar->archive) != ours->offset)
 		return differs(untar, "place of an entry", err);
-	if (!text_equal(archive_entry_pathname(theirs), ours->path))
+	if (!text_equal(libarchive.entry_pathname(theirs), ours->path))
 		return differs(untar, "name of an entry", err);
 	if (ours->link && their_link(untar) && !text_equal(their_link(untar), ours->link))
 		return differs(untar, "target of a link", err);
-	if (archive_entry_uid(theirs) != ours->uid || archive_entry_gid(theirs) != ours->gid)
+	if (libarchive.entry_uid(theirs) != ours->uid || libarchive.entry_gid(theirs) != ours->gid)
 		return differs(untar, "owner of an entry", err);
-	if ((archive_entry_mode(theirs) & 07777) != (ours->mode & 07777))
+	if ((libarchive.entry_mode(theirs) & 07777) != (ours->mode & 07777))
 		return differs(untar, "mode of an entry", err);
-	if (archive_entry_size(theirs) != ours->size)
+	if (libarchive.entry_size(theirs) != ours->size)
 		return differs(untar, "size of an entry", err);
 	return 0;
 }
@@ -187,8 +188,8 @@ static int set_xattrs(struct untar *untar, struct untar_item *item, struct err *
 	struct untar_xattr xattr;
 
 	untar->xattr_count = 0;
-	archive_entry_xattr_reset(untar->archive_entry);
-	while (archive_entry_xattr_next(untar->archive_entry, &xattr.name, &xattr.value, &xattr.len) == ARCHIVE_OK) {
+	libarchive.entry_xattr_reset(untar->archive_entry);
+	while (libarchive.entry_xattr_next(untar->archive_entry, &xattr.name, &xattr.value, &xattr.len) == ARCHIVE_OK) {
 		xattr.value = xattr.len ? xattr.value : "";
 		if (xattr.name && *xattr.name)
 			add_xattr(untar, &xattr);
@@ -223,7 +224,7 @@ int untar_next(struct untar *untar, struct untar_item *item, struct err *err)
 	untar->has_data = false;
 	if (untar->is_done)
 		return 0;
-	int result = archive_read_next_header(untar->archive, &untar->archive_entry);
+	int result = libarchive.read_next_header(untar->archive, &untar->archive_entry);
 	/* It takes a failed read for the end in one place. */
 	if (untar->feed.has_failed || (result != ARCHIVE_EOF && !is_readable(untar, result)))
 		return feed_error(&untar->feed, untar->archive, untar->name, err);
@@ -261,7 +262,7 @@ static int next_block(struct untar *untar, struct err *err)
 	const void *block = NULL;
 	size_t len = 0;
 	int64_t offset = 0;
-	int result = archive_read_data_block(untar->archive, &block, &len, &offset);
+	int result = libarchive.read_data_block(untar->archive, &block, &len, &offset);
 
 	if (result == ARCHIVE_EOF) {
 		len = 0;
