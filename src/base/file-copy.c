@@ -4,11 +4,12 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "kiln/base/file.h"
 #include "kiln/base/scope.h"
 
-#define CHUNK ((size_t)64 * 1024)
+#define CHUNK ((size_t)FILE_SMALL)
 
 /* Positions are kept here and not in the fds, so that each way of copying can take over where the last one stopped. */
 struct copy {
@@ -175,5 +176,22 @@ int file_copy_data(int from_fd, int to_fd, off_t len, const char *name, struct e
 		return -1;
 	if (len >= 0 && copy.from < copy.end)
 		return err_set(err, ERR_INPUT, "%s ended %lld bytes early", name, (long long)(copy.end - copy.from));
+	return 0;
+}
+
+int file_copy_small(int from_fd, int to_fd, size_t size, const char *name, struct err *err)
+{
+	char bytes[CHUNK];
+	ssize_t count;
+
+	do {
+		count = read(from_fd, bytes, CHUNK);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return err_errno(err, "read %s", name);
+		if (count > 0 && file_write_fd(to_fd, bytes, (size_t)count, name, err) < 0)
+			return -1;
+	} while (count != 0 && (size_t)count != size);
 	return 0;
 }

@@ -17,12 +17,21 @@
 
 /* ---- one entry ---- */
 
+static int copy_contents(const struct node *node, int fd, struct err *err)
+{
+	const struct stat *st = &node->st;
+	bool has_holes = (off_t)st->st_blocks * 512 < st->st_size;
+
+	return st->st_size <= FILE_SMALL && !has_holes
+		       ? file_copy_small(node->fd, fd, (size_t)st->st_size, SHOWN(node->entry.path), err)
+		       : file_copy_data(node->fd, fd, -1, SHOWN(node->entry.path), err);
+}
+
 static int copy_file(const struct node *node, int to_dir, const char *to_name, struct err *err)
 {
 	scope_fd int fd = place_file(to_dir, to_name, &node->entry, err);
 
-	if (fd < 0 || file_copy_data(node->fd, fd, -1, SHOWN(node->entry.path), err) < 0 ||
-	    place_finish(fd, &node->entry, err) < 0)
+	if (fd < 0 || copy_contents(node, fd, err) < 0 || place_finish(fd, &node->entry, err) < 0)
 		return -1;
 	return place_times(fd, &node->entry, err);
 }

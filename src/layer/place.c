@@ -18,7 +18,7 @@
 
 int place_file(int dir_fd, const char *name, const struct layer_entry *entry, struct err *err)
 {
-	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, entry->mode & 0777);
 
 	return fd < 0 ? err_errno(err, "create %s", SHOWN(entry->path)) : fd;
 }
@@ -56,11 +56,18 @@ static int fail_owner(const struct layer_entry *entry, struct err *err)
 
 int place_finish(int fd, const struct layer_entry *entry, struct err *err)
 {
-	if (owner_set(fd, entry->uid, entry->gid) < 0)
+	struct stat st;
+	bool is_owned;
+
+	/* Most files are root's and were made with their mode: a look is cheaper than two changes. */
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, "stat %s", SHOWN(entry->path));
+	is_owned = !owners_are_recorded() && st.st_uid == entry->uid && st.st_gid == entry->gid;
+	if (!is_owned && owner_set(fd, entry->uid, entry->gid) < 0)
 		return fail_owner(entry, err);
 	if (layer_write_xattrs(fd, entry->xattrs, entry->xattr_count, entry->path, err) < 0)
 		return -1;
-	if (fchmod(fd, entry->mode & 07777) < 0)
+	if ((!is_owned || ((st.st_mode ^ entry->mode) & 07777)) && fchmod(fd, entry->mode & 07777) < 0)
 		return err_errno(err, "set the mode of %s", SHOWN(entry->path));
 	return 0;
 }

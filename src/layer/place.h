@@ -10,7 +10,7 @@
  * err_is_errno(err, EEXIST). The umask must be 0. entry->path is for messages.
  */
 
-/* An empty file that only we may read and write; the fd is open for writing, the caller's. */
+/* An empty file with the mode of entry but for the set-id bits; the fd is open for writing, the caller's. */
 int place_file(int dir_fd, const char *name, const struct layer_entry *entry, struct err *err) MUST_CHECK;
 /* A directory that only we may use; the fd is open for reading, the caller's. */
 int place_directory(int dir_fd, const char *name, const struct layer_entry *entry, struct err *err) MUST_CHECK;

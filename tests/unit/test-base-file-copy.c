@@ -58,6 +58,25 @@ static void files_of_all_sizes_are_copied_whole(void **state)
 	}
 }
 
+/* The size is what lstat said before: the file may have another by now. */
+static void small_files_are_copied_whole_whatever_their_size_was(void **state)
+{
+	static const struct {
+		size_t is, was;
+	} sizes[] = { { 0, 0 }, { 1, 1 }, { 65536, 65536 }, { 10, 20 }, { 20, 10 }, { 0, 10 }, { 70000, 65536 } };
+	const struct scratch *scratch = *state;
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		scope_fd int from = open_new(scratch, "from");
+		scope_fd int to = open_new(scratch, "to");
+		fill(from, sizes[i].is);
+		assert_ok(file_copy_small(from, to, sizes[i].was, "from", &err), err);
+		if (sizes[i].is <= FILE_SMALL)
+			assert_same(from, to);
+	}
+}
+
 /* Between file systems of different kinds the kernel does not copy, so read and write do. */
 static void another_file_system_is_no_obstacle(void **state)
 {
@@ -210,6 +229,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(files_of_all_sizes_are_copied_whole),
+		scratch_test(small_files_are_copied_whole_whatever_their_size_was),
 		scratch_test(another_file_system_is_no_obstacle),
 		scratch_test(a_part_is_copied_between_current_offsets),
 		scratch_test(a_source_that_ends_early_is_an_error),

@@ -59,6 +59,10 @@ int file_replace(int dir_fd, const char *name, mode_t mode, const void *bytes, s
    the file system can (FICLONE for a whole file, copy_file_range), keeping holes (SEEK_DATA). Fewer than len bytes are
    ERR_INPUT. */
 int file_copy_data(int from_fd, int to_fd, off_t len, const char *name, struct err *err) MUST_CHECK;
+/* The same for a whole file without holes that has size bytes, at most FILE_SMALL, from and to where the fds stand: trees hold
+   tens of thousands of these, and two system calls each are enough. */
+enum { FILE_SMALL = 64 * 1024 };
+int file_copy_small(int from_fd, int to_fd, size_t size, const char *name, struct err *err) MUST_CHECK;
 
 /* Removes dir_fd/name whatever it is, with everything below: by directory fds only, never follows a link, does not
    cross a mount, deep and wide trees in constant memory per level, makes mode-000 directories searchable first
