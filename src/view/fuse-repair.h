@@ -22,7 +22,7 @@
  * or whose time was set before the copying up; whether a file lost its setuid and setgid bits by a chown or a write, as it
  * should, or by a touch, a rename, a link. What cannot be mended: a fifo that is copied up becomes an empty file of root; files
  * that the step makes in a copied-up setgid directory do not get its group; a renamed link gets the present; a link of a lower
- * layer where a directory has taken its place is followed all the same. So view_probe never chooses this kind by itself.
+ * layer where a directory has taken its place is followed all the same. So view_probe does not choose this version by itself.
  */
 int fuse_repair(int upper_fd, const struct stack_dir *below, const struct timespec *start, struct err *err) MUST_CHECK;
 

@@ -18,7 +18,13 @@
  * emptied. So a small stack is worked on as a step would, and the outcome is looked at.
  *
  *	lower:	file, dir/old		then: remove file, empty and remake dir, write dir/new
- *	wanted:	dir/new and nothing else
+ *	wanted:	no file, and in dir new alone
+ *
+ * A kind that is chosen by us must be exact as well: what is copied up stays what it was. fuse-overlayfs 1.10 fails here, and
+ * is used only by those who ask for it by name.
+ *
+ *	lower:	fifo, link, kept/in/file, all old	then: chmod fifo, rename link, write to kept/in/file
+ *	wanted:	fifo is one, and it, the link, kept and kept/in have their modes and times
  */
 static const char content[] = "kiln\n";
 
@@ -38,6 +44,67 @@ static int make_lower(int scratch_fd, struct err *err)
 		return -1;
 	return take_fd(&lower_fd);
 }
+
+/* ---- exactness ---- */
+
+enum { LONG_AGO = 1000000000 };
+static const struct {
+	const char *path, *renamed;
+	mode_t mode;
+	const char *what;
+} kept[] = {
+	{ "fifo", "fifo", S_IFIFO | 0640, "a fifo" },
+	{ "link", "moved", S_IFLNK | 0777, "a link" },
+	{ "kept/in", "kept/in", S_IFDIR | 0755, "a directory" },
+	{ "kept", "kept", S_IFDIR | S_ISGID | 0755, "a directory" },
+};
+
+static int make_kept(int lower_fd, struct err *err)
+{
+	static const struct timespec times[2] = { { .tv_sec = LONG_AGO }, { .tv_sec = LONG_AGO } };
+	scope_fd int kept_fd = file_make_dir(lower_fd, "kept", 0755, err);
+	scope_fd int in_fd = kept_fd < 0 ? -1 : file_make_dir(kept_fd, "in", 0755, err);
+
+	if (in_fd < 0 || make_file(in_fd, "file", err) < 0)
+		return -1;
+	if (mkfifoat(lower_fd, "fifo", 0600) < 0 || symlinkat("file", lower_fd, "link") < 0)
+		return err_errno(err, "make a fifo and a link");
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		if ((!S_ISLNK(kept[i].mode) && fchmodat(lower_fd, kept[i].path, kept[i].mode & 07777, 0) < 0) ||
+		    utimensat(lower_fd, kept[i].path, times, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_errno(err, "set the mode and time of %s", kept[i].path);
+	}
+	return 0;
+}
+
+static int work_in_kept(int root_fd, struct err *err)
+{
+	scope_fd int fd = openat(root_fd, "kept/in/file", O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, "open a file");
+	if (fchmodat(root_fd, "fifo", 0600, 0) < 0 || fchmodat(root_fd, "fifo", 0640, 0) < 0)
+		return err_errno(err, "change the mode of a fifo");
+	if (renameat(root_fd, "link", root_fd, "moved") < 0)
+		return err_errno(err, "rename a link");
+	return file_write_fd(fd, content, sizeof(content) - 1, "a file", err);
+}
+
+static int check_kept(int upper_fd, struct err *err)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		if (fstatat(upper_fd, kept[i].renamed, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_errno(err, "stat %s", kept[i].renamed);
+		if (st.st_mode != kept[i].mode || st.st_mtim.tv_sec != LONG_AGO)
+			return err_set(err, ERR_UNSUPPORTED,
+				       "it changes the type, mode or time of %s when it copies it up", kept[i].what);
+	}
+	return 0;
+}
+
+/* ---- trying ---- */
 
 static int work_in(int root_fd, struct err *err)
 {
@@ -61,19 +128,22 @@ static int check_outcome(int upper_fd, int lower_fd, struct err *err)
 	const int layers[] = { upper_fd, lower_fd };
 	scope_stack struct stack_dir *root = stack_open(layers, 2, err);
 	scope_strbuf struct strbuf text = { 0 };
+	struct stat st;
+	int holder_fd;
 	bool missing;
 
 	if (!root)
 		return -1;
 	scope_stack struct stack_dir *dir = stack_child(root, "dir", &missing, NULL);
-	if (!holds_only(root, "dir") || !holds_only(dir, "new"))
-		return err_set(err, ERR_UNSUPPORTED, "removed files come back");
+	int found = stack_find(root, "file", &holder_fd, &st, err);
+	if (found != 0 || !holds_only(dir, "new"))
+		return found < 0 ? -1 : err_set(err, ERR_UNSUPPORTED, "removed files come back");
 	if (file_read(stack_top(dir), "new", 64, &text, NULL) < 0 || strcmp(strbuf_str(&text), content) != 0)
 		return err_set(err, ERR_UNSUPPORTED, "written files do not keep their contents");
 	return 0;
 }
 
-static int try_in(enum view_kind kind, int scratch_fd, struct err *err)
+static int try_in(enum view_kind kind, bool must_be_exact, int scratch_fd, struct err *err)
 {
 	scope_fd int lower_fd = make_lower(scratch_fd, err);
 	scope_fd int work_fd = lower_fd < 0 ? -1 : file_make_dir(scratch_fd, "view", 0700, err);
@@ -82,19 +152,20 @@ static int try_in(enum view_kind kind, int scratch_fd, struct err *err)
 		.kind = kind, .work_fd = work_fd, .lowers = &lower_fd, .lower_count = 1, .session_fd = -1
 	};
 
-	if (work_fd < 0 || view_open(&view, &spec, err) < 0)
+	if (work_fd < 0 || (must_be_exact && make_kept(lower_fd, err) < 0) || view_open(&view, &spec, err) < 0)
 		return -1;
-	if (work_in(view.root_fd, err) < 0)
+	if (work_in(view.root_fd, err) < 0 || (must_be_exact && work_in_kept(view.root_fd, err) < 0))
 		return err_wrap(err, "%s", view_kind_name(kind));
 	if (view_finish(&view, INT64_MAX, err) < 0)
 		return -1;
 	scope_fd int upper_fd = openat(work_fd, VIEW_UPPER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (upper_fd < 0 || check_outcome(upper_fd, lower_fd, err) < 0)
+	if (upper_fd < 0 || (must_be_exact && check_kept(upper_fd, err) < 0) ||
+	    check_outcome(upper_fd, lower_fd, err) < 0)
 		return err_wrap(err, "%s", view_kind_name(kind));
 	return 0;
 }
 
-static int try_kind(enum view_kind kind, int dir_fd, struct err *err)
+static int try_kind(enum view_kind kind, bool must_be_exact, int dir_fd, struct err *err)
 {
 	struct timespec now;
 	char name[64];
@@ -105,7 +176,7 @@ static int try_kind(enum view_kind kind, int dir_fd, struct err *err)
 	scope_fd int scratch_fd = file_make_dir(dir_fd, name, 0700, err);
 	if (scratch_fd < 0)
 		return -1;
-	int result = try_in(kind, scratch_fd, err);
+	int result = try_in(kind, must_be_exact, scratch_fd, err);
 	if (file_remove_tree(dir_fd, name, &cleaning) < 0)
 		log_debug("%s", cleaning.msg);
 	return result;
@@ -118,15 +189,13 @@ static void add_reason(struct strbuf *reasons, const struct err *err)
 		strbuf_addf(reasons, "%s%s", reasons->len ? "\n" : "", err->msg);
 }
 
-/* Both are exact. fuse-overlayfs has to be asked for by name: what it copies up may come out different (fuse-repair.h), and
-   then the layer would depend on where it was built. */
 static int probe_all(int dir_fd, enum view_kind *chosen, struct strbuf *reasons, struct err *err)
 {
-	static const enum view_kind order[] = { VIEW_OVERLAY, VIEW_COPY };
+	static const enum view_kind order[] = { VIEW_OVERLAY, VIEW_FUSE, VIEW_COPY };
 	struct err reason;
 
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
-		if (try_kind(order[i], dir_fd, &reason) == 0) {
+		if (try_kind(order[i], true, dir_fd, &reason) == 0) {
 			*chosen = order[i];
 			return 0;
 		}
@@ -143,7 +212,7 @@ int view_probe(enum view_kind want, int dir_fd, enum view_kind *chosen, struct s
 
 	if (want == VIEW_AUTO)
 		return probe_all(dir_fd, chosen, reasons, err);
-	if (try_kind(want, dir_fd, &reason) < 0) {
+	if (try_kind(want, false, dir_fd, &reason) < 0) {
 		add_reason(reasons, &reason);
 		return err_set(err, ERR_UNSUPPORTED, "the view %s", reason.msg);
 	}

@@ -12,7 +12,7 @@
 /*
  * A writable tree on top of read-only layer trees (layer/tree.h says what a layer tree is), and afterwards its changes as a new
  * layer tree. Three kinds behind one table. All give the same layer; fuse-overlayfs does so as far as the program itself does
- * (src/view/fuse-repair.h), which is why it has to be asked for by name.
+ * (src/view/fuse-repair.h): it is chosen only where the probe finds it exact.
  *
  *	overlay		kernel overlay, userxattr (Linux 5.11), by fsopen/fsmount with lowerdir+ (6.8: up to 500 layers);
  *			else mount(2) with /proc/self/fd/N lowers while the option page lasts. Detached: no mount point.
@@ -67,8 +67,9 @@ void view_release(struct view *view);
 
 /* Does kind really work with a store at dir_fd? Mounts, writes, removes a lower directory (whiteout + opaque), reads
    back, in a throw-away directory beneath dir_fd, which is left clean (lockdown.md section 2, ladder STORE). VIEW_AUTO
-   chooses overlay, else copy, and appends the reason ("overlay: mount: EPERM ...") to reasons if not NULL. A kind that is
-   asked for by name and does not work is ERR_UNSUPPORTED with its reason. */
+   chooses overlay, else fuse-overlayfs, else copy; these must also be exact, so that the layer does not depend on where it was
+   built. It appends the reason ("overlay: mount: EPERM ...") to reasons if not NULL. A kind that is asked for by name and does
+   not work is ERR_UNSUPPORTED with its reason. */
 struct strbuf;
 int view_probe(enum view_kind want, int dir_fd, enum view_kind *chosen, struct strbuf *reasons,
 	       struct err *err) MUST_CHECK;
