@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
+#include "kiln/base/owner.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -33,8 +34,9 @@ static int take_root_attributes(const struct stage_run *stage, int upper_fd, str
 	struct stat st;
 	if (!stage->layer_count)
 		return 0;
-	if (fstat(stage->layers[stage->layer_count - 1]->tree_fd, &st) < 0 ||
-	    fchown(upper_fd, st.st_uid, st.st_gid) < 0 || fchmod(upper_fd, st.st_mode & 07777) < 0)
+	int below_fd = stage->layers[stage->layer_count - 1]->tree_fd;
+	if (fstat(below_fd, &st) < 0 || owner_fill(below_fd, &st) < 0 ||
+	    owner_set(upper_fd, st.st_uid, st.st_gid) < 0 || fchmod(upper_fd, st.st_mode & 07777) < 0)
 		return err_errno(err, "give the new layer its root");
 	return 0;
 }

@@ -452,3 +452,18 @@ ssh3      true" "$output"
 		FROM base
 	END
 }
+
+@test "a base of another platform is said to be one" {
+	local arch
+	arch=$(kiln inspect --raw base | jq -r .architecture)
+	check 1 "InvalidBaseImagePlatform: Base image base was pulled with platform \"linux/$arch\", expected \"linux/s390x\" for current build (line 2)" <<-'END'
+		ARG P=linux/s390x
+		FROM --platform=$P base
+	END
+	check 0 <<-'END'
+		ARG P=linux/s390x
+		FROM --platform=$P scratch
+		# check=skip=InvalidBaseImagePlatform
+		FROM --platform=$P base
+	END
+}

@@ -802,3 +802,44 @@ f 644 me /unpacked/d/f: f|'
 	equal "$(steps CACHED)" 2 'hits on another base'
 	equal "$(grep -c DONE <<<"$output")" 4
 }
+
+@test "a variable with blanks is one name, and JSON may have blanks" {
+	echo 1 >'two words'
+	echo 2 >plain
+	dockerfile <<-'END'
+		FROM base
+		ENV NAME="two words" BOTH="two words plain"
+		COPY $NAME /1
+		COPY ["two words", "plain", "/2/"]
+		COPY ["${NAME}", "/with blank/x"]
+	END
+	build -t blanks
+	tree blanks /1 /2 '/with blank'
+	equal "$output" 'f 644 0:0 /1: 1|
+d 755 0:0 /2
+f 644 0:0 /2/plain: 2|
+f 644 0:0 /2/two words: 1|
+d 755 0:0 /with blank
+f 644 0:0 /with blank/x: 1|'
+	cannot_build 1 '"/two words plain": not found' <<<$'FROM base\nENV BOTH="two words plain"\nCOPY $BOTH /x'
+}
+
+@test "a directory that .dockerignore excludes keeps its mode if a file in it comes back" {
+	mkdir -p out/in/deep
+	touch out/in/deep/kept out/in/gone out/gone
+	chmod 711 out
+	chmod 2750 out/in
+	chmod 700 out/in/deep
+	printf 'out\n!out/in/deep/kept\n' >.dockerignore
+	printf 'FROM base\nCOPY out /o\nCOPY . /all/\n' >Dockerfile
+	build -t back
+	tree back /o /all/out
+	equal "$output" 'd 711 0:0 /all/out
+d 2750 0:0 /all/out/in
+d 700 0:0 /all/out/in/deep
+f 644 0:0 /all/out/in/deep/kept: 
+d 711 0:0 /o
+d 2750 0:0 /o/in
+d 700 0:0 /o/in/deep
+f 644 0:0 /o/in/deep/kept: '
+}
