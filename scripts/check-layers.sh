@@ -12,10 +12,11 @@ cd "$top" || exit 1
 rows='
 base:
 codec: base
+net: base
 dockerfile: base
 oci: base codec
 layer: base codec
-context: base codec dockerfile layer
+context: base codec net dockerfile layer
 view: base codec layer
 sandbox: base codec
 store: base codec oci layer
@@ -32,6 +33,7 @@ openssl/.*: src/codec/digest.c
 (zlib|libdeflate)\.h: src/codec/(gzip|inflate).c
 isa-l.*|igzip_lib\.h: src/codec/inflate.c
 zstd(_errors)?\.h: src/codec/zstd.c
+curl/.*: src/net/.*
 seccomp\.h: src/sandbox/.*
 sys/capability\.h: src/sandbox/.*
 '

@@ -33,7 +33,8 @@ EXTRA_DIST += \
 	tests/lib/compare-trees \
 	tests/lib/need-cmocka.sh \
 	tests/lib/run-bats \
-	tests/lib/run-program
+	tests/lib/run-program \
+	tests/lib/web-server
 
 include tests/unit/local.mk
 include tests/fuzz/local.mk

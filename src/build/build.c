@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "fetch.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -94,7 +94,11 @@ static void report_warnings(struct build *build)
 static void release(struct build *build)
 {
 	network_stop(&build->network);
-	stat_cache_close(build->stat_cache, true);
+	for (size_t i = 0; i < build->fetch_count; i++)
+		fetch_release(build, build->fetches[i]);
+	for (size_t i = 0; i < build->named_count; i++)
+		tree_release(&build->named[i]->tree);
+	tree_release(&build->context);
 	for (size_t i = 0; i < build->node_count; i++) {
 		proc_kill(&build->nodes[i]->diff);
 		if (build->nodes[i]->tree_fd >= 0)
@@ -103,8 +107,6 @@ static void release(struct build *build)
 	}
 	for (size_t i = 0; i < build->stage_count; i++)
 		store_work_end(build->store, &build->stages[i].session);
-	if (build->context_fd >= 0)
-		close(build->context_fd);
 	close(interrupt_pipe[0]);
 	close(interrupt_pipe[1]);
 	interrupt_pipe[0] = interrupt_pipe[1] = -1;
@@ -152,7 +154,7 @@ static int evaluate(struct build *build, bool all_stages, struct err *err)
 
 static int run(struct build *build, struct err *err)
 {
-	if (evaluate(build, false, err) < 0)
+	if (contexts_begin(build, true, err) < 0 || evaluate(build, false, err) < 0)
 		return -1;
 	build->wrong_word = NULL;
 	if (foreign_check(build, err) < 0)
@@ -177,8 +179,9 @@ static void explain_place(const struct build *build, struct build_result *result
 		return;
 	bool has_word = word &&
 			dockerfile_find_word(spec->text, spec->text_len, &result->place, word, &result->columns);
-	result->excerpt = dockerfile_excerpt_word(build->arena, spec->dockerfile_name, spec->text, spec->text_len,
-						  &result->place, has_word ? &result->columns : NULL);
+	const char *excerpt = dockerfile_excerpt_word(build->arena, spec->dockerfile_name, spec->text, spec->text_len,
+						      &result->place, has_word ? &result->columns : NULL);
+	result->excerpt = remote_redact(build->arena, excerpt);
 }
 
 typedef int build_work(struct build *build, void *arg, struct err *err);
@@ -190,15 +193,16 @@ static int with_build(struct store *store, struct arena *arena, const struct bui
 	struct build build = {
 		.store = store,
 		.arena = arena,
-		.spec = spec,
+		.own_spec = *spec,
 		.result = result,
-		.context_fd = -1,
+		.context = { .fd = -1 },
 		.network = NETWORK_EMPTY,
 		.now = time(NULL),
 		.limit = spec->jobs  ? spec->jobs
 			 : cores > 2 ? (unsigned)cores
 				     : 2,
 	};
+	build.spec = &build.own_spec;
 	*result = (struct build_result){ .excerpt = "", .failed_step = NULL, .failed_output = "" };
 	if (pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_errno(err, "make a pipe");
@@ -221,10 +225,26 @@ int build_run(struct store *store, struct arena *arena, const struct build_spec 
 	return with_build(store, arena, spec, result, run_work, NULL, err);
 }
 
+static int read_work(struct build *build, void *arg, struct err *err)
+{
+	struct build_spec *spec = arg;
+	if (contexts_begin(build, true, err) < 0)
+		return -1;
+	*spec = build->own_spec;
+	return 0;
+}
+
+int build_read(struct store *store, struct arena *arena, struct build_spec *spec, struct err *err)
+{
+	struct build_result result;
+	return spec->text ? 0 : with_build(store, arena, spec, &result, read_work, spec, err);
+}
+
 static int check_work(struct build *build, void *arg, struct err *err)
 {
 	(void)arg;
-	return evaluate(build, !build->spec->target || !*build->spec->target, err);
+	bool all_stages = !build->spec->target || !*build->spec->target;
+	return contexts_begin(build, false, err) < 0 ? -1 : evaluate(build, all_stages, err);
 }
 
 int build_check(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
@@ -235,7 +255,7 @@ int build_check(struct store *store, struct arena *arena, const struct build_spe
 
 static int outline_work(struct build *build, void *arg, struct err *err)
 {
-	if (evaluate(build, false, err) < 0)
+	if (contexts_begin(build, false, err) < 0 || evaluate(build, false, err) < 0)
 		return -1;
 	outline_target(build, arg);
 	return 0;

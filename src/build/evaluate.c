@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "fetch.h"
 
 #include <string.h>
 
@@ -61,15 +61,6 @@ static int evaluate_workdir(struct build *build, struct evaluated *stage, struct
 	return 0;
 }
 
-static bool is_remote(const char *source)
-{
-	static const char *const schemes[] = { "http://", "https://", "git://", "ssh://", "git@" };
-	for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
-		if (text_starts(source, schemes[i]))
-			return true;
-	return false;
-}
-
 /* Where a '!' pattern may bring files back, nothing is said. */
 static bool is_ignored(const struct ignore *ignore, struct arena *arena, const char *source)
 {
@@ -83,11 +74,15 @@ static int take_ignored(struct build *build, const char *const *sources, size_t 
 			struct err *err)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (is_remote(sources[i]))
-			continue;
-		if (step_copy_open_context(build, err) < 0)
+		struct remote remote;
+		if (step_add_check(build, facts->instruction->kind, sources[i], &remote, err) < 0)
 			return -1;
-		if (is_ignored(build->ignore, build->arena, sources[i]))
+		/* A fetched context has no ignore rules. */
+		if (remote.kind != REMOTE_NONE || !build->context.path)
+			continue;
+		if (tree_need(build, NULL, &build->context, err) != STEP_READY)
+			return -1;
+		if (is_ignored(build->context.ignore, build->arena, sources[i]))
 			*ARENA_PUSH(build->arena, facts->ignored, facts->ignored_count) = path_go_clean(build->arena,
 													sources[i]);
 	}
@@ -121,6 +116,8 @@ static int evaluate_copy(struct build *build, struct evaluated *stage, struct li
 	static const char *const expanded[] = { "chown", "chmod", "checksum" };
 	const struct instruction *in = facts->instruction;
 	const char *from = instruction_flag(in, "from");
+	if (in == stage->run.tree_copy)
+		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(expanded); i++) {
 		const char *value = instruction_flag(in, expanded[i]);
 		const char *result = value ? stage_expand(build, &stage->run, value, err) : "";

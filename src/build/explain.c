@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "fetch.h"
 
 #include <string.h>
 
@@ -146,10 +146,10 @@ static const char *first_difference(struct build *build, const char *old, const 
 static const char *explain_files(struct build *build, const struct step *step, const char *last)
 {
 	static const char *const unknown = "the files that it copies changed";
-	struct source source = context_source(build);
+	struct source source = tree_source(step->tree);
 	scope_strbuf struct strbuf new = { 0 }, old = { 0 };
 	struct digest digest;
-	if (step_copies_from(step) || digest_parse(&digest, last, NULL) < 0 ||
+	if (step_copies_from(step) || !step->tree || digest_parse(&digest, last, NULL) < 0 ||
 	    store_note_get(build->store, "files", &digest, NOTE_MAX, &old, NULL) != 1 ||
 	    copy_digest_list(&source, &step->plan, &digest, &new, EXPLAINED_FILES, NULL) < 0)
 		return unknown;

@@ -9,6 +9,7 @@
 #include "kiln/base/text.h"
 #include "kiln/build/build.h"
 #include "kiln/context/context.h"
+#include "kiln/context/remote.h"
 #include "kiln/dockerfile/expand.h"
 #include "kiln/image/image.h"
 #include "kiln/layer/layer.h"
@@ -30,6 +31,9 @@ void env_set(struct arena *arena, struct env *env, const char *key, const char *
 struct build;
 struct stage_run;
 struct step;
+struct fetch;
+struct named_context;
+struct tree;
 
 /* A layer's tree is there; its diff id may come later. Owned by the build. */
 struct layer_node {
@@ -113,6 +117,8 @@ struct stage_run {
 	struct stage_run *base_stage;
 	const char *base_name;
 	struct platform platform; /* FROM --platform, else the build's; a stage as base has its own */
+	struct tree *tree;        /* a named context that the stage stands on: it is copied first, on nothing */
+	const struct instruction *tree_copy;
 
 	enum stage_status status;
 	struct image_config *config;
@@ -133,6 +139,7 @@ struct stage_run {
 	size_t position;                  /* over triggers, then stage->instructions */
 	unsigned step_number, step_total; /* of "[n/m]" */
 	struct stage_run *waits_for;      /* COPY --from: the stage that the next step needs */
+	const struct fetch *waits_fetch;  /* what the next step needs from elsewhere */
 	struct step *step;                /* running */
 	struct store_work session;        /* copy view's working tree */
 
@@ -173,19 +180,34 @@ struct step {
 	/* COPY, ADD */
 	struct copy_spec copy;
 	struct copy_plan plan;
-	struct digest content; /* of the context's files that it takes */
+	const struct tree *tree; /* where its sources are, unless they are in a stage or image */
+	struct digest content;   /* of the tree's files that it takes */
+	struct remote_source *remotes;
+	size_t remote_count;
 	struct stage_run *from_stage;
 	struct image *from_image;
 	const char *chown, *chmod;
 	bool is_add;
 	bool is_link;       /* a layer of its own, made on nothing */
 	bool is_link_owned; /* and its owner is a name, which the stage below knows */
-	bool may_unpack;
+	bool may_unpack, may_unpack_remote;
 	const struct heredoc **heredocs;
 	const char **heredoc_bodies;
 	size_t heredoc_count;
 	/* WORKDIR */
 	const char *dir;
+};
+
+/* A directory that COPY reads (trees.c): the build context, or a named one. */
+struct tree {
+	const char *name;   /* for messages: "the build context", "the context deps" */
+	const char *path;   /* a directory of the user's; NULL: fetched, or empty */
+	const char *beside; /* the Dockerfile, whose own ignore file counts; NULL */
+	struct fetch *fetch;
+	int fd; /* -1 until something needs it */
+	struct ignore *ignore;
+	struct stat_cache *stat_cache;
+	bool is_temporary;
 };
 
 struct build {
@@ -203,10 +225,13 @@ struct build {
 	int64_t epoch;            /* BUILD_NO_EPOCH: none */
 	int64_t clamp;            /* INT64_MAX without an epoch */
 	int64_t now;
-	enum view_kind view; /* VIEW_AUTO until the first step that runs */
-	int context_fd;      /* -1 until something needs it */
-	struct ignore *ignore;
-	struct stat_cache *stat_cache;
+	enum view_kind view;        /* VIEW_AUTO until the first step that runs */
+	struct build_spec own_spec; /* spec is this one: the given one, and the Dockerfile once it is read */
+	struct tree context;
+	struct named_context **named;
+	size_t named_count;
+	struct fetch **fetches;
+	size_t fetch_count;
 	struct network network;
 	struct layer_node **nodes; /* all, to close */
 	size_t node_count;
@@ -307,10 +332,32 @@ typedef int copy_onto_fn(struct step *step, const struct source *source, const s
 			 const struct root *users, struct err *err);
 int step_copy_link(struct step *step, const struct source *source, copy_onto_fn *copy_onto, struct err *err) MUST_CHECK;
 void step_copy_take_link(struct step *step);
-/* Opens the build context, if nothing has yet: its ignore rules are then known. */
-int step_copy_open_context(struct build *build, struct err *err) MUST_CHECK;
-/* The build context, once a step has opened it. */
+/* The build context, once something has opened it (tree_need). */
 struct source context_source(const struct build *build);
+
+/* ---- ADD of what is elsewhere (step_add.c) ---- */
+
+struct remote_source {
+	size_t before; /* sources in the tree that come before it */
+	struct remote remote;
+	const struct digest *expected; /* --checksum of a file */
+	struct fetch *fetch;
+};
+/* What a source word names; COPY of what is elsewhere is an error. */
+int step_add_check(struct build *build, enum instruction_kind kind, const char *word, struct remote *remote,
+		   struct err *err) MUST_CHECK;
+/* True if the word names something elsewhere: it is added to step->remotes. COPY cannot. */
+int step_add_take(struct build *build, struct step *step, const char *word, bool *is_remote,
+		  struct err *err) MUST_CHECK;
+/* Flags that are about remote sources only. */
+int step_add_flags(struct build *build, struct step *step, struct err *err) MUST_CHECK;
+enum step_ready step_add_prepare(struct build *build, struct step *step, struct err *err);
+/* In the job. */
+int step_add_run(const struct step *step, const struct remote_source *source, const struct root *dest,
+		 const struct copy_options *options, struct err *err) MUST_CHECK;
+/* A tar, if fd is one, below the step's destination. */
+int step_unpack(const struct step *step, int fd, const char *name, const struct root *dest,
+		const struct copy_options *options, bool *unpacked, struct err *err) MUST_CHECK;
 /* Used by the jobs. */
 int step_open_view(struct step *step, struct view *view, struct err *err) MUST_CHECK;
 int step_finish_view(struct step *step, struct view *view, struct err *err) MUST_CHECK;

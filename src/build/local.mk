@@ -8,6 +8,8 @@ src_build_libbuild_a_SOURCES = \
 	src/build/commit.c \
 	src/build/evaluate.c \
 	src/build/explain.c \
+	src/build/fetch.c \
+	src/build/fetch.h \
 	src/build/export.c \
 	src/build/foreign.c \
 	src/build/key.c \
@@ -19,8 +21,10 @@ src_build_libbuild_a_SOURCES = \
 	src/build/schedule.c \
 	src/build/squash.c \
 	src/build/stage.c \
+	src/build/step_add.c \
 	src/build/step_copy.c \
 	src/build/step_link.c \
 	src/build/step_run.c \
 	src/build/step_workdir.c \
+	src/build/trees.c \
 	src/build/words.c

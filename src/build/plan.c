@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "fetch.h"
 
 #include <string.h>
 
@@ -161,8 +161,35 @@ static int resolve_platform(struct build *build, struct stage_run *stage, struct
 	return 0;
 }
 
+/* The stage stands on a named context: an image, or files. */
+static void stand_on(struct stage_run *stage, struct named_context *named)
+{
+	bool is_image = named->image && strcmp(named->image, "scratch") != 0;
+	stage->base = is_image ? BASE_IMAGE : BASE_SCRATCH;
+	if (is_image)
+		stage->base_name = named->image;
+	else if (!named->image)
+		stage->tree = &named->tree;
+}
+
+/* A named context that is called like the stage stands for all of it. */
+static void replace_stage(struct build *build, struct stage_run *stage, struct named_context *named)
+{
+	struct stage *empty = arena_memdup(build->arena, stage->stage, sizeof(*stage->stage));
+	empty->count = 0;
+	stage->stage = empty;
+	stage->platform = build->platform;
+	stage->base_name = stage->stage->name;
+	stand_on(stage, named);
+}
+
 static int resolve_base(struct build *build, struct stage_run *stage, struct err *err)
 {
+	struct named_context *named = stage->stage->name ? context_find(build, stage->stage->name) : NULL;
+	if (named) {
+		replace_stage(build, stage, named);
+		return 0;
+	}
 	const struct instruction *from = stage->stage->from;
 	struct expander expander = global_expander(build);
 	const char *base = expand_word(build->arena, &expander, from->base, err);
@@ -180,9 +207,11 @@ static int resolve_base(struct build *build, struct stage_run *stage, struct err
 		if (text_equal(build->stages[i - 1].stage->name, base)) {
 			stage->base = BASE_STAGE;
 			stage->base_stage = &build->stages[i - 1];
-			break;
+			return 0;
 		}
 	}
+	if (stage->base == BASE_IMAGE && (named = context_find(build, base)))
+		stand_on(stage, named);
 	return 0;
 }
 
@@ -197,7 +226,7 @@ void plan_need(struct build *build, struct stage_run *stage)
 		const struct instruction *instruction = &stage->stage->instructions[i];
 		const char *from = instruction_flag(instruction, "from");
 		struct stage_run *other = NULL;
-		if (instruction->kind == INSTRUCTION_COPY && from && *from &&
+		if (instruction->kind == INSTRUCTION_COPY && from && *from && !context_find(build, from) &&
 		    plan_find_stage(build, stage, from, &other, NULL) == 0 && other)
 			plan_need(build, other);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "fetch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +44,7 @@ static void step_release(struct build *build, struct step *step)
 /* The new layer joins its stage, whatever it came from. */
 static void stage_takes(struct build *build, struct stage_run *stage, struct step *step, struct layer_node *node)
 {
-	node->what = step->instruction->original;
+	node->what = remote_redact(build->arena, step->instruction->original);
 	node->place = step->place;
 	node->parent = stage->key;
 	stage_push_layer(build, stage, node);
@@ -68,7 +68,7 @@ static struct layer_node *node_of_result(struct build *build, struct step *step,
 		return node;
 	if (report->has_content)
 		node->steps[node->step_count++] = report->content_step;
-	node->what = step->instruction->original;
+	node->what = remote_redact(build->arena, step->instruction->original);
 	node->work = step->work;
 	step->work = (struct store_work)STORE_WORK_EMPTY;
 	return node_start_diff(build, step->stage, node, err) < 0 ? NULL : node;
@@ -185,8 +185,9 @@ static const char *step_label(struct build *build, const struct instruction *in,
 		len = strcspn(first, "\r\n");
 		has_more = first[len + strspn(first + len, " \t\r\n")] != '\0';
 	}
-	return arena_printf(build->arena, "%s%s%s%.*s%s%s", is_trigger ? "ONBUILD " : "", in->original, len ? " (" : "",
-			    (int)len, first, has_more ? "..." : "", len ? ")" : "");
+	const char *label = arena_printf(build->arena, "%s%s%s%.*s%s%s", is_trigger ? "ONBUILD " : "", in->original,
+					 len ? " (" : "", (int)len, first, has_more ? "..." : "", len ? ")" : "");
+	return remote_redact(build->arena, label);
 }
 
 static struct step *step_new(struct build *build, struct stage_run *stage, const struct instruction *in,
@@ -249,7 +250,7 @@ static int next_step(struct build *build, struct stage_run *stage, const struct 
 	struct step *step = step_new(build, stage, in, is_trigger);
 	switch (prepare_step(build, step, err)) {
 	case STEP_READY:
-		return begin_step(build, step, step_label(build, in, is_trigger), err);
+		return begin_step(build, step, step_label(build, in, is_trigger && in != stage->tree_copy), err);
 	case STEP_WAITS:
 		return 1;
 	case STEP_HAS_NO_LAYER:
@@ -294,6 +295,9 @@ static int advance_stage(struct build *build, struct stage_run *stage, struct er
 	if (stage->waits_for && stage->waits_for->status != STAGE_DONE)
 		return 0;
 	stage->waits_for = NULL;
+	if (stage->waits_fetch && stage->waits_fetch->status != FETCH_DONE)
+		return 0;
+	stage->waits_fetch = NULL;
 	while (stage->status == STAGE_IDLE && !build_interrupted()) {
 		bool is_trigger;
 		const struct instruction *in = stage_next(stage, &is_trigger);
@@ -346,13 +350,21 @@ static void handle_diffs(struct build *build, struct pollfd *polled, struct laye
 	}
 }
 
+static void finish_fetch(struct build *build, struct fetch *fetch)
+{
+	struct err err;
+	if (fetch_finish(build, fetch, &err) < 0)
+		fail(build, fetch->shown->place, fetch->shown, &err);
+}
+
 /* Waits for something to end or to say something, and takes it in. */
 static void wait_events(struct build *build)
 {
-	struct pollfd polled[1 + 3 * 64];
+	struct pollfd polled[1 + 4 * 64];
 	struct layer_node *nodes[64];
 	struct stage_run *stages[64];
-	size_t node_count = 0, stage_count = 0, n = 0;
+	struct fetch *fetches[64];
+	size_t node_count = 0, stage_count = 0, fetch_count = 0, n = 0;
 	for (size_t i = 0; i < build->node_count && node_count < ARRAY_LEN(nodes); i++) {
 		if (build->nodes[i]->diff.pidfd >= 0) {
 			polled[n++] = (struct pollfd){ .fd = build->nodes[i]->diff.pidfd, .events = POLLIN };
@@ -367,6 +379,12 @@ static void wait_events(struct build *build)
 			stages[stage_count++] = &build->stages[i];
 		}
 	}
+	for (size_t i = 0; i < build->fetch_count && fetch_count < ARRAY_LEN(fetches); i++) {
+		if (build->fetches[i]->status == FETCH_RUNNING) {
+			polled[n++] = (struct pollfd){ .fd = build->fetches[i]->job.pidfd, .events = POLLIN };
+			fetches[fetch_count++] = build->fetches[i];
+		}
+	}
 	polled[n++] = (struct pollfd){ .fd = build_interrupted() ? -1 : build_interrupt_fd(), .events = POLLIN };
 	if (poll(polled, n, -1) < 0)
 		return;
@@ -377,11 +395,21 @@ static void wait_events(struct build *build)
 		if (ended->revents)
 			finish_step(build, stages[i]);
 	}
+	for (size_t i = 0; i < fetch_count; i++)
+		if (polled[node_count + 2 * stage_count + i].revents)
+			finish_fetch(build, fetches[i]);
 	handle_diffs(build, polled, nodes, node_count);
 }
 
 static void kill_steps(struct build *build)
 {
+	for (size_t i = 0; i < build->fetch_count; i++) {
+		if (build->fetches[i]->status != FETCH_RUNNING)
+			continue;
+		build_emit(build, build->fetches[i]->shown, BUILD_STEP_CANCELED, NULL, 0);
+		proc_kill(&build->fetches[i]->job);
+		build->fetches[i]->status = FETCH_NEW;
+	}
 	for (size_t i = 0; i < build->stage_count; i++) {
 		struct stage_run *stage = &build->stages[i];
 		if (!stage->step)
@@ -396,7 +424,7 @@ static void kill_steps(struct build *build)
 
 static bool is_stuck(const struct build *build)
 {
-	return build->running == 0 && count_diffs(build) == 0;
+	return build->running == 0 && count_diffs(build) == 0 && count_fetches(build) == 0;
 }
 
 static bool is_done(const struct build *build)

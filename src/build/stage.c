@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "fetch.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -199,6 +199,24 @@ static void begin_from_stage(struct build *build, struct stage_run *stage)
 		*ARENA_PUSH(build->arena, stage->args, stage->arg_count) = base->args[i];
 }
 
+/* `FROM files`, where --build-context says that files is a directory: as if it were FROM scratch and COPY . / of it. */
+static void copy_tree_first(struct build *build, struct stage_run *stage)
+{
+	static const char *words[] = { ".", "/", NULL };
+	struct instruction *slot = ARENA_PUSH(build->arena, stage->triggers, stage->trigger_count);
+	*slot = (struct instruction){
+		.kind = INSTRUCTION_COPY,
+		.first_line = stage->stage->from->first_line,
+		.last_line = stage->stage->from->last_line,
+		.original = arena_printf(build->arena, "FROM %s", stage->base_name),
+		.text = ". /",
+		.words = words,
+		.word_count = 2,
+	};
+	stage->tree_copy = slot;
+	stage->step_total++;
+}
+
 /* ONBUILD of the base runs once, here, and is not inherited further. */
 static int take_triggers(struct build *build, struct stage_run *stage, struct err *err)
 {
@@ -253,6 +271,8 @@ int stage_begin(struct build *build, struct stage_run *stage, struct err *err)
 	} else if (!env_get(&stage->env, "PATH")) {
 		env_set(build->arena, &stage->env, "PATH", IMAGE_DEFAULT_PATH);
 	}
+	if (stage->tree)
+		copy_tree_first(build, stage);
 	return take_triggers(build, stage, err);
 }
 

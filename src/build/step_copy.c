@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "fetch.h"
 #include "kiln/codec/untar.h"
 
 #include <fcntl.h>
@@ -9,22 +9,14 @@
 
 /* COPY and ADD: files of the context, of a stage or of an image, archives, and heredocs, onto a view. */
 
-static int unpack_archive(const struct step *step, const struct source *source, const struct copy_item *item,
-			  const struct root *dest, const struct copy_options *options, bool *unpacked, struct err *err)
+int step_unpack(const struct step *step, int fd, const char *name, const struct root *dest,
+		const struct copy_options *options, bool *unpacked, struct err *err)
 {
-	*unpacked = false;
-	if (!step->may_unpack || !S_ISREG(item->st.st_mode))
-		return 0;
-	scope_fd int fd = root_open_regular(&source->root, item->path, err);
-	if (fd < 0)
-		return -1;
 	enum compression compression;
 	int is_archive = untar_sniff(fd, &compression, err);
-	if (is_archive < 0)
-		return -1;
-	if (is_archive == 0)
-		return 0;
-	*unpacked = true;
+	*unpacked = is_archive > 0;
+	if (is_archive <= 0)
+		return is_archive;
 	scope_arena struct arena arena = { 0 };
 	struct layer_apply_options apply = {
 		.flags = LAYER_APPLY_PLAIN,
@@ -34,29 +26,52 @@ static int unpack_archive(const struct step *step, const struct source *source, 
 	};
 	if (copy_make_dir(&arena, dest, step->plan.dest, options, &apply.prefix, err) < 0)
 		return -1;
-	scope_reader struct reader *tar = reader_decompress(reader_fd(fd, false, item->path), item->path);
+	scope_reader struct reader *tar = reader_decompress(reader_fd(fd, false, name), name);
 	struct layer_stats stats;
-	if (layer_apply(tar, dest->fd, &apply, item->path, &stats, err) < 0)
-		return err_wrap(err, "unpack %s", item->path);
+	if (layer_apply(tar, dest->fd, &apply, name, &stats, err) < 0)
+		return err_wrap(err, "unpack %s", name);
 	return 0;
 }
 
-/* ADD looks at each item: a tar archive is unpacked, all else is copied as COPY does. */
+static int unpack_archive(const struct step *step, const struct source *source, const struct copy_item *item,
+			  const struct root *dest, const struct copy_options *options, bool *unpacked, struct err *err)
+{
+	*unpacked = false;
+	if (!step->may_unpack || !S_ISREG(item->st.st_mode))
+		return 0;
+	scope_fd int fd = root_open_regular(&source->root, item->path, err);
+	return fd < 0 ? -1 : step_unpack(step, fd, item->path, dest, options, unpacked, err);
+}
+
+static int add_item(const struct step *step, const struct source *source, struct copy_item *item,
+		    const struct root *dest, const struct copy_options *options, struct err *err)
+{
+	bool unpacked;
+	if (unpack_archive(step, source, item, dest, options, &unpacked, err) < 0)
+		return -1;
+	struct copy_plan one = step->plan;
+	one.items = item;
+	one.count = 1;
+	return unpacked ? 0 : copy_run(source, &one, dest, options, err);
+}
+
+/* ADD looks at each item: a tar archive is unpacked, all else is copied as COPY does. What is elsewhere comes in between, in
+   the order of the line. */
 static int add_items(const struct step *step, const struct source *source, const struct root *dest,
 		     const struct copy_options *options, struct err *err)
 {
+	size_t remote = 0;
 	for (size_t i = 0; i < step->plan.count; i++) {
-		bool unpacked;
-		if (unpack_archive(step, source, &step->plan.items[i], dest, options, &unpacked, err) < 0)
-			return -1;
-		if (unpacked)
-			continue;
-		struct copy_plan one = step->plan;
-		one.items = &step->plan.items[i];
-		one.count = 1;
-		if (copy_run(source, &one, dest, options, err) < 0)
+		for (; remote < step->remote_count && step->remotes[remote].before <= step->plan.items[i].source;
+		     remote++)
+			if (step_add_run(step, &step->remotes[remote], dest, options, err) < 0)
+				return -1;
+		if (add_item(step, source, &step->plan.items[i], dest, options, err) < 0)
 			return -1;
 	}
+	for (; remote < step->remote_count; remote++)
+		if (step_add_run(step, &step->remotes[remote], dest, options, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -167,14 +182,14 @@ static int check_unchanged(const struct step *step, const struct source *source,
 	if (copy_digest_list(source, &step->plan, &now, &list, EXPLAINED_FILES, err) < 0)
 		return -1;
 	if (!digest_equal(&now, &step->content))
-		return err_set(err, ERR_INPUT, "the build context changed while it was copied: build again");
+		return err_set(err, ERR_INPUT, "%s changed while it was copied: build again", source->name);
 	explain_note_files(step->build, &now, &list);
 	return 0;
 }
 
 static int copy_from_context(struct step *step, struct err *err)
 {
-	struct source source = context_source(step->build);
+	struct source source = tree_source(step->tree);
 	if (copy_onto_view(step, &source, err) < 0)
 		return -1;
 	return step->copy.source_count ? check_unchanged(step, &source, err) : 0;
@@ -208,26 +223,6 @@ static int copy_job(int channel, void *arg, struct err *err)
 
 /* ---- preparation, in the coordinator ---- */
 
-static bool is_remote(const char *word)
-{
-	static const char *const schemes[] = { "http://", "https://", "git://", "ssh://", "git@" };
-	for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
-		if (text_starts(word, schemes[i]))
-			return true;
-	return false;
-}
-
-static int refuse_remote(const struct step *step, const char *word, struct err *err)
-{
-	if (!is_remote(word))
-		return 0;
-	if (!step->is_add)
-		return err_set(err, ERR_INPUT, "source can't be a %s for COPY",
-			       text_starts(word, "http") && !text_ends(word, ".git") ? "URL" : "git ref");
-	return err_set(err, ERR_UNSUPPORTED, "ADD of a URL or a git repository is not in this version of kiln: %s",
-		       word);
-}
-
 static int add_heredoc(struct build *build, struct step *step, const struct heredoc *heredoc, struct err *err)
 {
 	const char *body = heredoc->body;
@@ -256,13 +251,15 @@ static int take_sources(struct build *build, struct step *step, struct strbuf *h
 				return -1;
 			continue;
 		}
+		bool is_remote;
 		const char *source = stage_expand(build, step->stage, in->words[i], err);
-		if (!source || refuse_remote(step, source, err) < 0)
+		step->copy.source_count = count;
+		if (!source || step_add_take(build, step, source, &is_remote, err) < 0)
 			return -1;
-		*ARENA_PUSH(build->arena, sources, count) = source;
+		strbuf_addf(history, " %s", is_remote ? remote_redact(build->arena, source) : source);
+		if (!is_remote)
+			*ARENA_PUSH(build->arena, sources, count) = source;
 	}
-	for (size_t i = 0; i < count; i++)
-		strbuf_addf(history, " %s", sources[i]);
 	for (size_t i = 0; i < step->heredoc_count; i++)
 		strbuf_addf(history, " <<%s", step->heredocs[i]->name);
 	step->copy.sources = sources;
@@ -307,11 +304,10 @@ static int take_flags(struct build *build, struct step *step, struct strbuf *his
 			return -1;
 		strbuf_addf(history, " --chmod=%s", step->chmod);
 	}
-	if (instruction_flag(in, "checksum") || instruction_flag(in, "keep-git-dir"))
-		return err_set(err, ERR_INPUT, "checksum requires HTTP(S) or Git sources");
 	step_copy_take_link(step);
 	const char *unpack = instruction_flag(in, "unpack");
 	step->may_unpack = step->is_add && (!unpack || instruction_flag_is_set(in, "unpack"));
+	step->may_unpack_remote = step->is_add && unpack && instruction_flag_is_set(in, "unpack");
 	const char **excludes = NULL;
 	size_t count = 0;
 	for (size_t i = 0; i < in->flag_count; i++)
@@ -372,51 +368,41 @@ static enum step_ready take_from(struct build *build, struct step *step, const c
 	return take_from_image(build, step, from, err) < 0 ? STEP_FAILED : STEP_READY;
 }
 
-static int open_context(struct build *build, struct err *err)
-{
-	if (build->context_fd >= 0)
-		return 0;
-	build->context_fd = context_open(build->arena, build->spec->context, build->spec->dockerfile_path,
-					 &build->ignore, err);
-	if (build->context_fd < 0)
-		return -1;
-	struct digest id;
-	char hex[DIGEST_HEX + 1];
-	digest_bytes(&id, build->spec->context, strlen(build->spec->context));
-	scope_fd int notes = store_notes_fd(build->store, err);
-	if (notes < 0)
-		return -1;
-	build->stat_cache = stat_cache_open(notes, arena_printf(build->arena, "stat-%s", digest_hex(&id, hex)));
-	return 0;
-}
-
-int step_copy_open_context(struct build *build, struct err *err)
-{
-	return open_context(build, err);
-}
-
 struct source context_source(const struct build *build)
 {
-	return (struct source){
-		.root = { build->context_fd, ROOT_CHROOT },
-		.ignore = build->ignore,
-		.cache = build->stat_cache,
-		.name = "the build context",
-	};
+	return tree_source(&build->context);
 }
 
-static enum step_ready digest_context(struct build *build, struct step *step, struct err *err)
+static enum step_ready digest_tree(struct build *build, struct step *step, struct tree *tree, struct err *err)
 {
+	step->tree = tree;
 	if (!step->copy.source_count)
 		return STEP_READY;
-	if (open_context(build, err) < 0)
-		return STEP_FAILED;
-	struct source source = context_source(build);
+	enum step_ready ready = tree_need(build, step->stage, tree, err);
+	if (ready != STEP_READY)
+		return ready;
+	struct source source = tree_source(tree);
 	if (copy_select(build->arena, &source, &step->copy, &step->plan, err) < 0 ||
 	    copy_digest(&source, &step->plan, &step->content, NULL, NULL, err) < 0)
 		return STEP_FAILED;
 	inputs_add(build->arena, &step->inputs, "files", digest_str(build->arena, &step->content));
 	return STEP_READY;
+}
+
+/* What the tree's files and those from elsewhere add to the key. */
+static enum step_ready take_tree(struct build *build, struct step *step, struct tree *tree, struct err *err)
+{
+	enum step_ready remotes = step_add_prepare(build, step, err);
+	return remotes == STEP_READY ? digest_tree(build, step, tree, err) : remotes;
+}
+
+static enum step_ready take_named(struct build *build, struct step *step, struct named_context *named, struct err *err)
+{
+	if (!named->image)
+		return take_tree(build, step, &named->tree, err);
+	for (size_t i = 0; i < step->copy.source_count; i++)
+		inputs_add(build->arena, &step->inputs, "source", step->copy.sources[i]);
+	return take_from_image(build, step, named->image, err) < 0 ? STEP_FAILED : STEP_READY;
 }
 
 enum step_ready step_copy_prepare(struct build *build, struct step *step, struct err *err)
@@ -429,12 +415,17 @@ enum step_ready step_copy_prepare(struct build *build, struct step *step, struct
 	strbuf_addstr(&history, instruction_name(in->kind));
 	inputs_add(build->arena, &step->inputs, "instruction", instruction_name(in->kind));
 	if (take_flags(build, step, &history, err) < 0 || take_sources(build, step, &history, err) < 0 ||
-	    take_destination(build, step, &history, err) < 0)
+	    take_destination(build, step, &history, err) < 0 || step_add_flags(build, step, err) < 0)
 		return STEP_FAILED;
 	strbuf_addstr(&history, " # buildkit");
 	step->history = arena_strdup(build->arena, strbuf_str(&history));
 	step->plan.dest = step->copy.dest;
 	step->copy.chmod = step->chmod;
+	if (in == step->stage->tree_copy)
+		return take_tree(build, step, step->stage->tree, err);
 	/* `--from=` copies from the context: trap 33. */
-	return from && *from ? take_from(build, step, from, err) : digest_context(build, step, err);
+	if (!from || !*from)
+		return take_tree(build, step, &build->context, err);
+	struct named_context *named = context_find(build, from);
+	return named ? take_named(build, step, named, err) : take_from(build, step, from, err);
 }

@@ -18,7 +18,7 @@ struct build_options {
 	const char *file, *target, *network, *progress;
 	const char *call_text;
 	bool check;
-	struct strings build_args, labels;
+	struct strings build_args, labels, contexts;
 	bool no_cache, quiet, explain;
 	struct output_options output;
 	struct value_options values;
@@ -32,11 +32,13 @@ struct build_options {
 #define AT(member) offsetof(struct build_options, member)
 static const struct option_spec options[] = {
 	{ "file", 'f', OPTION_STRING, AT(file), "FILE",
-	  "the Dockerfile (default CONTEXT/Dockerfile; - is standard input)" },
+	  "the Dockerfile (default CONTEXT/Dockerfile; - is standard input; a URL)" },
 	{ "dockerfile", 0, OPTION_STRING, AT(file), "FILE", NULL },
 	{ "tag", 't', OPTION_LIST, AT(output.tags), "NAME[:TAG]", "name for the image; may be repeated" },
 	{ "destination", 'd', OPTION_LIST, AT(output.tags), "NAME", NULL },
 	{ "build-arg", 0, OPTION_LIST, AT(build_args), "K[=V]", "value of an ARG; without =V from the environment" },
+	{ "build-context", 0, OPTION_LIST, AT(contexts), "NAME=VALUE",
+	  "what FROM NAME and --from=NAME read: a directory, docker-image://, oci-layout://, git or http(s)" },
 	{ "target", 0, OPTION_STRING, AT(target), "STAGE", "build this stage" },
 	{ "platform", 0, OPTION_LIST, AT(values.platforms), "OS/ARCH", "of the image (default: this machine's)" },
 	{ "custom-platform", 0, OPTION_LIST, AT(values.platforms), "OS/ARCH", NULL },
@@ -159,51 +161,50 @@ static int read_default_dockerfile(struct build_options *o, struct arena *arena,
 		       context);
 }
 
-static int refuse_remote_context(const char *context, struct err *err)
-{
-	static const char *const remote[] = { "http://", "https://", "git://", "ssh://", "git@", "github.com/" };
-	if (strcmp(context, "-") == 0)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "a context on standard input is not in this version of kiln; give a directory, and the "
-			       "Dockerfile with -f -");
-	for (size_t i = 0; i < ARRAY_LEN(remote); i++)
-		if (text_starts(context, remote[i]))
-			return err_set(
-				err, ERR_UNSUPPORTED,
-				"the context %s is remote, which is not in this version of kiln; fetch it and give "
-				"its directory",
-				context);
-	return 0;
-}
-
-static int check_context(const char *path, struct err *err)
+/* A directory of that name comes first: github.com/x/y may be one. */
+static int set_context(struct arena *arena, struct build_spec *spec, const char *text, struct err *err)
 {
 	struct stat st;
-	if (fstatat(AT_FDCWD, path, &st, 0) < 0) {
-		if (errno != ENOENT)
-			return err_errno(err, "unable to prepare context: %s", path);
-		if (refuse_remote_context(path, err) < 0)
-			return -1;
-		return err_set(err, ERR_NOT_FOUND, "unable to prepare context: path \"%s\" not found", path);
+	spec->context = text;
+	spec->context_kind = BUILD_CONTEXT_STDIN;
+	if (strcmp(text, "-") == 0)
+		return 0;
+	spec->context_kind = BUILD_CONTEXT_DIRECTORY;
+	if (fstatat(AT_FDCWD, text, &st, 0) == 0) {
+		spec->context = absolute(arena, text);
+		return S_ISDIR(st.st_mode)
+			       ? 0
+			       : err_set(err, ERR_INPUT, "unable to prepare context: %s is not a directory", text);
 	}
-	if (!S_ISDIR(st.st_mode))
-		return err_set(err, ERR_INPUT, "unable to prepare context: %s is not a directory", path);
-	return 0;
+	int why = errno;
+	spec->context_kind = build_context_kind(arena, text);
+	if (spec->context_kind != BUILD_CONTEXT_DIRECTORY)
+		return 0;
+	errno = why;
+	if (why != ENOENT)
+		return err_errno(err, "unable to prepare context: %s", text);
+	return err_set(err, ERR_NOT_FOUND, "unable to prepare context: path \"%s\" not found", text);
 }
 
-static int read_inputs(struct invocation *invocation, struct build_options *o, struct err *err)
+/* True if the Dockerfile is in what is fetched, or is fetched itself: build_run reads it. */
+static bool is_read_later(struct arena *arena, const struct build_spec *spec, const char *file)
 {
-	const char *context = invocation->args[0];
-	if (check_context(context, err) < 0)
-		return -1;
-	o->spec.context = absolute(invocation->arena, context);
+	if (file && strcmp(file, "-") == 0)
+		return false;
+	return spec->context_kind != BUILD_CONTEXT_DIRECTORY ||
+	       (file && faccessat(AT_FDCWD, file, F_OK, 0) < 0 &&
+		build_context_kind(arena, file) == BUILD_CONTEXT_REMOTE);
+}
+
+static int read_dockerfile(struct invocation *invocation, struct build_options *o, struct err *err)
+{
+	bool is_stdin = o->file && strcmp(o->file, "-") == 0;
 	if (!o->file) {
 		if (read_default_dockerfile(o, invocation->arena, o->spec.context, err) < 0)
 			return -1;
 	} else {
 		if (read_dockerfile_at(o, o->file, err) < 0)
 			return err_wrap(err, "failed to read dockerfile");
-		bool is_stdin = strcmp(o->file, "-") == 0;
 		o->spec.dockerfile_name = is_stdin ? "Dockerfile" : o->file;
 		o->spec.dockerfile_path = is_stdin ? NULL : absolute(invocation->arena, o->file);
 	}
@@ -214,6 +215,36 @@ static int read_inputs(struct invocation *invocation, struct build_options *o, s
 	return 0;
 }
 
+static int read_inputs(struct invocation *invocation, struct build_options *o, struct err *err)
+{
+	if (set_context(invocation->arena, &o->spec, invocation->args[0], err) < 0)
+		return -1;
+	if (o->spec.context_kind == BUILD_CONTEXT_STDIN && o->file && strcmp(o->file, "-") == 0)
+		return err_set(err, ERR_USAGE,
+			       "invalid argument: can't use stdin for both build context and dockerfile");
+	if (!is_read_later(invocation->arena, &o->spec, o->file))
+		return read_dockerfile(invocation, o, err);
+	o->spec.dockerfile_name = o->file;
+	return 0;
+}
+
+static int take_contexts(struct arena *arena, struct build_options *o, struct err *err)
+{
+	struct key_value *contexts = arena_array(arena, struct key_value, o->contexts.count + 1);
+	for (size_t i = 0; i < o->contexts.count; i++) {
+		const char *text = o->contexts.items[i];
+		if (!split_pair(arena, text, &contexts[i].key, &contexts[i].value) || !*contexts[i].key ||
+		    !*contexts[i].value)
+			return err_set(err, ERR_USAGE, "invalid context value: %s, expected key=value", text);
+		if (!strstr(contexts[i].value, "://") &&
+		    build_context_kind(arena, contexts[i].value) == BUILD_CONTEXT_DIRECTORY)
+			contexts[i].value = absolute(arena, contexts[i].value);
+	}
+	o->spec.contexts = contexts;
+	o->spec.context_count = o->contexts.count;
+	return 0;
+}
+
 static int take_epoch(struct build_spec *spec, struct err *err)
 {
 	const char *text = getenv("SOURCE_DATE_EPOCH");
@@ -221,6 +252,24 @@ static int take_epoch(struct build_spec *spec, struct err *err)
 	if (text && *text && (parse_int64(&spec->epoch, text, NULL) < 0 || spec->epoch < 0))
 		return err_set(err, ERR_USAGE, "invalid SOURCE_DATE_EPOCH: %s", text);
 	return 0;
+}
+
+/* --context-sub-path: a directory of the context. */
+static int take_sub_path(struct invocation *invocation, const char *sub_path, struct err *err)
+{
+	struct arena *arena = invocation->arena;
+	const char **context = &invocation->args[0];
+	switch (build_context_kind(arena, *context)) {
+	case BUILD_CONTEXT_DIRECTORY:
+		*context = path_join(arena, *context, sub_path);
+		return 0;
+	case BUILD_CONTEXT_REMOTE:
+		*context = arena_printf(arena, "%s%s:%s", *context, strchr(*context, '#') ? "" : "#", sub_path);
+		return 0;
+	case BUILD_CONTEXT_STDIN:
+		break;
+	}
+	return err_set(err, ERR_USAGE, "--context-sub-path cannot be used with a context on standard input");
 }
 
 /* kaniko's --context DIR stands for the argument. */
@@ -236,10 +285,10 @@ static int take_context(struct invocation *invocation, const struct value_option
 			       invocation->args[0]);
 	}
 	if (invocation->arg_count != 1)
-		return err_set(err, ERR_USAGE, "\"kiln build\" requires 1 argument: the directory of the context");
-	if (o->sub_path)
-		invocation->args[0] = path_join(invocation->arena, invocation->args[0], o->sub_path);
-	return 0;
+		return err_set(
+			err, ERR_USAGE,
+			"\"kiln build\" requires 1 argument: the context, a directory, a URL or - for standard input");
+	return o->sub_path ? take_sub_path(invocation, o->sub_path, err) : 0;
 }
 
 static int prepare(struct invocation *invocation, struct err *err)
@@ -254,7 +303,8 @@ static int prepare(struct invocation *invocation, struct err *err)
 		return -1;
 	add_implied_args(arena, &o->values, o->output.epoch, &o->build_args);
 	if (take_pairs(arena, &o->build_args, true, &args, &spec->build_arg_count, "build-arg", err) < 0 ||
-	    take_pairs(arena, &o->labels, false, &labels, &spec->label_count, "label", err) < 0)
+	    take_pairs(arena, &o->labels, false, &labels, &spec->label_count, "label", err) < 0 ||
+	    take_contexts(arena, o, err) < 0)
 		return -1;
 	spec->build_args = args;
 	spec->labels = labels;
@@ -288,7 +338,9 @@ static int build_image(struct invocation *invocation, struct err *err)
 	if (invocation_store(invocation, STORE_CREATE, &store, err) < 0)
 		return -1;
 	if (o->call.method != CALL_BUILD)
-		return call_run(invocation, store, &o->spec, &o->call, err);
+		return build_read(store, invocation->arena, &o->spec, err) < 0
+			       ? -1
+			       : call_run(invocation, store, &o->spec, &o->call, err);
 	struct progress progress;
 	progress_begin(&progress, o->style, stderr);
 	o->spec.listener = progress_listener;
@@ -312,7 +364,7 @@ static int build_image(struct invocation *invocation, struct err *err)
 
 const struct command command_build = {
 	.name = "build",
-	.synopsis = "[OPTIONS] CONTEXT",
+	.synopsis = "[OPTIONS] DIRECTORY|URL|-",
 	.summary = "Build an image from a Dockerfile",
 	.options = options,
 	.foreign = build_foreign_options,

@@ -189,8 +189,10 @@ static int place_file(struct copying *copying, const struct walk_entry *entry, i
 	int linked = link_to_first(copying, entry, dir_fd, name, err);
 	if (linked != 0)
 		return linked < 0 ? -1 : 0;
-	if (S_ISSOCK(entry->st.st_mode))
-		return target_write(dir_fd, name, "", 0, &st, err);
+	if (S_ISSOCK(entry->st.st_mode)) {
+		scope_reader struct reader *empty = reader_bytes("", 0);
+		return target_write(dir_fd, name, empty, &st, err);
+	}
 	if (layer_copy_entry(entry->dir_fd, entry->name, &st, dir_fd, name, err) < 0)
 		return err_wrap(err, "copy %s", entry->path);
 	if (S_ISREG(entry->st.st_mode) && entry->st.st_nlink > 1)
@@ -267,19 +269,19 @@ int copy_run(const struct source *source, const struct copy_plan *plan, const st
 	return result;
 }
 
-int copy_write_file(const struct root *dest, const char *plan_dest, const char *name, const void *bytes, size_t len,
-		    const struct copy_options *options, struct err *err)
+int copy_write_stream(const struct root *dest, const char *plan_dest, const struct copy_stream *file,
+		      const struct copy_options *options, struct err *err)
 {
 	scope_arena struct arena arena = { 0 };
 	const struct copy_plan plan = { .dest = plan_dest, .dest_is_dir = text_ends(plan_dest, "/") };
-	const struct copy_item item = { .path = name, .base = name, .below = "" };
+	const struct copy_item item = { .path = file->name, .base = file->name, .below = "" };
 	const struct target_spec target = { dest, &plan, options };
-	const int64_t now = time(NULL);
-	mode_t mode = 0644;
-	if (options->chmod && chmod_apply(options->chmod, 0644, false, &mode, err) < 0)
+	const int64_t time_wanted = file->time < 0 ? (int64_t)time(NULL) : file->time;
+	mode_t mode = file->mode;
+	if (options->chmod && chmod_apply(options->chmod, mode, false, &mode, err) < 0)
 		return -1;
 	struct stat st = { .st_mode = S_IFREG | mode };
-	st.st_mtim.tv_sec = now < options->clamp ? now : options->clamp;
+	st.st_mtim.tv_sec = time_wanted < options->clamp ? time_wanted : options->clamp;
 	if (options->set_owner) {
 		st.st_uid = options->uid;
 		st.st_gid = options->gid;
@@ -288,5 +290,13 @@ int copy_write_file(const struct root *dest, const char *plan_dest, const char *
 	scope_fd int parent = target_open_file(&target, NULL, &item, &arena, &leaf, err);
 	if (parent < 0 || target_clear(dest, parent, leaf, err) < 0)
 		return -1;
-	return target_write(parent, leaf, bytes, len, &st, err);
+	return target_write(parent, leaf, file->contents, &st, err);
+}
+
+int copy_write_file(const struct root *dest, const char *plan_dest, const char *name, const void *bytes, size_t len,
+		    const struct copy_options *options, struct err *err)
+{
+	scope_reader struct reader *contents = reader_bytes(bytes, len);
+	const struct copy_stream file = { .name = name, .contents = contents, .mode = 0644, .time = -1 };
+	return copy_write_stream(dest, plan_dest, &file, options, err);
 }

@@ -18,6 +18,7 @@ struct selection {
 	const struct source *source;
 	const struct copy_spec *spec;
 	struct copy_plan *plan;
+	size_t index; /* of the source being looked at */
 };
 
 static const char *source_name(const struct selection *selection)
@@ -60,6 +61,7 @@ static void add_item(struct selection *selection, const char *path, const char *
 		.st = *st,
 		.base = path_base(path_clean(selection->arena, written)),
 		.below = "",
+		.source = selection->index,
 		.from_pattern = from_pattern,
 	};
 	if (selection->spec->parents)
@@ -273,7 +275,7 @@ int copy_select(struct arena *arena, const struct source *source, const struct c
 				  .dest_is_dir = text_ends(spec->dest, "/"),
 				  .chmod = spec->chmod,
 				  .parents = spec->parents };
-	struct selection selection = { arena, source, spec, &made };
+	struct selection selection = { .arena = arena, .source = source, .spec = spec, .plan = &made };
 	mode_t any;
 	if (spec->chmod && chmod_apply(spec->chmod, 0, false, &any, err) < 0)
 		return -1;
@@ -282,9 +284,11 @@ int copy_select(struct arena *arena, const struct source *source, const struct c
 		if (!made.exclude)
 			return err_wrap(err, "--exclude");
 	}
-	for (size_t i = 0; i < spec->source_count; i++)
+	for (size_t i = 0; i < spec->source_count; i++) {
+		selection.index = i;
 		if (select_one(&selection, spec->sources[i], err) < 0)
 			return -1;
+	}
 	*plan = made;
 	return 0;
 }

@@ -181,13 +181,14 @@ int target_clear(const struct root *root, int dir_fd, const char *name, struct e
 	return 0;
 }
 
-int target_write(int dir_fd, const char *name, const void *bytes, size_t len, const struct stat *st, struct err *err)
+int target_write(int dir_fd, const char *name, struct reader *contents, const struct stat *st, struct err *err)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, st->st_mtim };
 	scope_fd int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_errno(err, "create %s", name);
-	if (file_write_fd(fd, bytes, len, name, err) < 0)
+	scope_writer struct writer *out = writer_fd(fd, false, name);
+	if (reader_pump(contents, out, err) < 0 || out->finish(out, err) < 0)
 		return -1;
 	if (owner_set(fd, st->st_uid, st->st_gid) < 0 || fchmod(fd, st->st_mode & 07777) < 0 || futimens(fd, times) < 0)
 		return err_errno(err, "set the owner, mode and time of %s", name);

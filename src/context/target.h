@@ -2,6 +2,7 @@
 #ifndef KILN_SRC_CONTEXT_TARGET_H
 #define KILN_SRC_CONTEXT_TARGET_H
 
+#include "kiln/codec/stream.h"
 #include "kiln/context/context.h"
 
 /* Where an item lands: the rules of dockerfile.md 1.7 for destinations, beneath the destination's root. */
@@ -20,8 +21,8 @@ int target_open_file(const struct target_spec *target, const struct source *sour
 		     struct arena *arena, const char **leaf, struct err *err) MUST_CHECK;
 /* Removes what is in the way of a file in a directory beneath root. A directory there is an error. */
 int target_clear(const struct root *root, int dir_fd, const char *name, struct err *err) MUST_CHECK;
-/* A new file of st's mode, owner and mtime. */
-int target_write(int dir_fd, const char *name, const void *bytes, size_t len, const struct stat *st,
+/* A new file of st's mode, owner and mtime. contents is borrowed. */
+int target_write(int dir_fd, const char *name, struct reader *contents, const struct stat *st,
 		 struct err *err) MUST_CHECK;
 
 #endif

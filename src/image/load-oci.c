@@ -184,7 +184,8 @@ static bool same_group(const struct descriptor *a, const struct descriptor *b)
 
 static bool is_selected(struct load *load, const struct descriptor *entry)
 {
-	return !load->selector || text_equal(annotation(entry, ANNOTATION_REF_NAME), load->selector) ||
+	return !load->selector || text_equal(entry->digest, load->selector) ||
+	       text_equal(annotation(entry, ANNOTATION_REF_NAME), load->selector) ||
 	       load_is_selected(load, annotation(entry, ANNOTATION_CONTAINERD_NAME)) ||
 	       load_is_selected(load, annotation(entry, ANNOTATION_REF_NAME));
 }

@@ -244,10 +244,7 @@ f 644 0:0 /links/through: one|'
 	cannot_build 1 'buidl is no stage (did you mean build?)' <<<$'FROM base AS build\nFROM base\nCOPY --from=buidl /etc /x'
 	cannot_build 1 "source can't be a URL for COPY" <<<$'FROM base\nCOPY https://example.invalid/x /'
 	cannot_build 1 "source can't be a git ref for COPY" <<<$'FROM base\nCOPY git@example.invalid:x.git /'
-	cannot_build 1 'ADD of a URL or a git repository is not in this version of kiln' \
-		<<<$'FROM base\nADD https://example.invalid/x /'
-	cannot_build 1 'ADD of a URL or a git repository is not in this version of kiln' \
-		<<<$'FROM base\nADD git@example.invalid:x.git /'
+	cannot_build 1 "source can't be a git ref for COPY" <<<$'FROM base\nCOPY https://example.invalid/x.git#v1 /'
 	cannot_build 1 "invalid chmod parameter: '64a'. it should be octal string and between 0 and 07777" \
 		<<<$'FROM base\nCOPY --chmod=64a a.txt /'
 	cannot_build 1 "invalid chmod parameter: '99'" <<<$'FROM base\nCOPY --chmod=99 a.txt /'

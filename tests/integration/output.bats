@@ -180,10 +180,8 @@ kiln: process "/bin/sh -c echo noise; exit 9" did not complete successfully: exi
 	says 'unable to prepare context: path "nowhere" not found'
 	run -1 kiln build Dockerfile
 	says 'unable to prepare context: Dockerfile is not a directory'
-	run -1 kiln build https://github.com/some/thing.git
-	says 'remote, which is not in this version of kiln'
 	run -1 kiln build - </dev/null
-	says 'a context on standard input is not in this version of kiln'
+	says 'the Dockerfile (Dockerfile) cannot be empty'
 	mkdir empty
 	run -1 kiln build empty
 	says 'failed to read dockerfile' 'empty/Dockerfile: no such file or directory'

@@ -77,11 +77,20 @@ enum build_pull { BUILD_PULL_MISSING, BUILD_PULL_ALWAYS, BUILD_PULL_NEVER };
 
 #define BUILD_NO_EPOCH INT64_MIN
 
+/* What a context is called on the command line. A remote one is a git or http(s) URL. */
+enum build_context_kind { BUILD_CONTEXT_DIRECTORY, BUILD_CONTEXT_STDIN, BUILD_CONTEXT_REMOTE };
+enum build_context_kind build_context_kind(struct arena *arena, const char *text);
+
 struct build_spec {
-	const char *context;         /* directory */
+	const char *context; /* absolute path of a directory, or a URL */
+	enum build_context_kind context_kind;
+	const struct key_value *contexts; /* --build-context: key and value; directories are absolute paths */
+	size_t context_count;
 	const char *dockerfile_name; /* for messages */
-	const char *dockerfile_path; /* where it was read, NULL: standard input */
-	const char *text;            /* of the Dockerfile */
+	const char *dockerfile_path; /* where it was read, NULL: standard input, or not a file of the user's */
+	/* Of the Dockerfile. NULL: dockerfile_name is its URL, or its path in a context that is no directory (NULL: the usual
+	   names), and build_run reads it. */
+	const char *text;
 	size_t text_len;
 	const char *const *tags; /* canonical names */
 	size_t tag_count;
@@ -127,7 +136,7 @@ struct build_result {
 int build_run(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,
 	      struct err *err) MUST_CHECK;
 
-/* What --call wants to know; nothing is run. */
+/* What --call wants to know; nothing is run, and of a context that is fetched only the Dockerfile counts. */
 struct build_parameter {
 	const char *name;
 	const char *value;       /* of an ARG, or NULL */
@@ -141,6 +150,8 @@ struct build_outline {
 	size_t arg_count, secret_count, ssh_count;
 };
 
+/* Fetches the Dockerfile of a spec that has no text yet. */
+int build_read(struct store *store, struct arena *arena, struct build_spec *spec, struct err *err) MUST_CHECK;
 /* The build checks, on all stages if no target is named. What they found is in result, also when an error in the Dockerfile
    ends them. A base image that is not in the store is taken for an empty one. */
 int build_check(struct store *store, struct arena *arena, const struct build_spec *spec, struct build_result *result,

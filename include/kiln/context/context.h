@@ -60,6 +60,7 @@ struct copy_item {
 	struct stat st;    /* of what path resolves to */
 	const char *base;  /* name it gets inside a directory destination */
 	const char *below; /* --parents: directories to keep, below dest; else "" */
+	size_t source;     /* index of the source that named it */
 	bool from_pattern;
 };
 struct copy_plan {
@@ -107,6 +108,16 @@ int copy_run(const struct source *source, const struct copy_plan *plan, const st
    set, mtime min(now, clamp). */
 int copy_write_file(const struct root *dest, const char *plan_dest, const char *name, const void *bytes, size_t len,
 		    const struct copy_options *options, struct err *err) MUST_CHECK;
+/* The same for a file that comes as a stream, of the mode and time given (-1: now). */
+struct reader;
+struct copy_stream {
+	const char *name;
+	struct reader *contents; /* borrowed */
+	mode_t mode;
+	int64_t time;
+};
+int copy_write_stream(const struct root *dest, const char *plan_dest, const struct copy_stream *file,
+		      const struct copy_options *options, struct err *err) MUST_CHECK;
 /* The directory that an archive is unpacked in: what is missing of path is made 0755 with the owner of options. *real (in the
    arena) is where it is, without links. */
 int copy_make_dir(struct arena *arena, const struct root *dest, const char *path, const struct copy_options *options,
