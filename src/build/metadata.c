@@ -46,17 +46,23 @@ static int apply_env(struct build *build, struct stage_run *stage, const struct 
 	return 0;
 }
 
+/* A stage's configuration is its own, with all that is in it. */
+static struct json *own_map(struct build *build, struct json **map)
+{
+	if (!*map)
+		*map = json_object(build->arena);
+	return *map;
+}
+
 static int apply_label(struct build *build, struct stage_run *stage, const struct instruction *in,
 		       struct strbuf *history, struct err *err)
 {
 	struct key_value *pairs = expand_pairs(build, stage, in, history, err);
 	if (!pairs)
 		return -1;
-	struct json *labels = stage->config->labels ? json_clone(build->arena, stage->config->labels)
-						    : json_object(build->arena);
+	struct json *labels = own_map(build, &stage->config->labels);
 	for (size_t i = 0; i < in->pair_count; i++)
 		json_set(build->arena, labels, pairs[i].key, json_str(build->arena, pairs[i].value));
-	stage->config->labels = labels;
 	return 0;
 }
 
@@ -183,11 +189,9 @@ static int apply_expose(struct build *build, struct stage_run *stage, const stru
 	size_t port_count;
 	if (expose_ports(build->arena, words, count, &ports, &port_count, err) < 0)
 		return -1;
-	struct json *exposed = stage->config->exposed_ports ? json_clone(build->arena, stage->config->exposed_ports)
-							    : json_object(build->arena);
+	struct json *exposed = own_map(build, &stage->config->exposed_ports);
 	for (size_t i = 0; i < port_count; i++)
 		json_set(build->arena, exposed, ports[i], json_object(build->arena));
-	stage->config->exposed_ports = exposed;
 	strbuf_addf(history, " [%s]", words_joined(build->arena, ports, port_count));
 	return 0;
 }
@@ -196,8 +200,7 @@ static int apply_volume(struct build *build, struct stage_run *stage, const stru
 			struct strbuf *history, struct err *err)
 {
 	const char **paths = arena_array(build->arena, const char *, in->word_count + 1);
-	struct json *volumes = stage->config->volumes ? json_clone(build->arena, stage->config->volumes)
-						      : json_object(build->arena);
+	struct json *volumes = own_map(build, &stage->config->volumes);
 	for (size_t i = 0; i < in->word_count; i++) {
 		paths[i] = stage_expand(build, stage, in->words[i], err);
 		if (!paths[i])
@@ -206,7 +209,6 @@ static int apply_volume(struct build *build, struct stage_run *stage, const stru
 			return err_set(err, ERR_INPUT, "VOLUME specified can not be an empty string");
 		json_set(build->arena, volumes, paths[i], json_object(build->arena));
 	}
-	stage->config->volumes = volumes;
 	strbuf_addf(history, " [%s]", words_joined(build->arena, paths, in->word_count));
 	return 0;
 }

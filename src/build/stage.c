@@ -160,8 +160,24 @@ const int *image_lowers(struct build *build, const struct image *image, struct e
 	return fds;
 }
 
+/* Many stages of one base look for it once. */
+static struct image *find_looked_up(const struct build *build, const struct stage_run *stage)
+{
+	for (size_t i = 0; i < build->stage_count; i++) {
+		const struct stage_run *other = &build->stages[i];
+		if (other->image && text_equal(other->base_name, stage->base_name) &&
+		    text_equal(other->platform.os, stage->platform.os) &&
+		    text_equal(other->platform.architecture, stage->platform.architecture) &&
+		    text_equal(other->platform.variant, stage->platform.variant))
+			return other->image;
+	}
+	return NULL;
+}
+
 static int begin_from_image(struct build *build, struct stage_run *stage, struct err *err)
 {
+	if (!stage->image)
+		stage->image = find_looked_up(build, stage);
 	if (!stage->image) {
 		struct image *image = arena_new(build->arena, struct image);
 		if (build_image_from(build, stage->base_name, &stage->platform, image, err) < 0)
@@ -194,7 +210,7 @@ static void begin_from_stage(struct build *build, struct stage_run *stage)
 	stage->base_layers = base->base_layers;
 	stage->base_id = base->base_id;
 	for (size_t i = 0; i < base->env.count; i++)
-		env_set(build->arena, &stage->env, base->env.items[i].key, base->env.items[i].value);
+		*ARENA_PUSH(build->arena, stage->env.items, stage->env.count) = base->env.items[i];
 	for (size_t i = 0; i < base->arg_count; i++)
 		*ARENA_PUSH(build->arena, stage->args, stage->arg_count) = base->args[i];
 }

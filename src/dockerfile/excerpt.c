@@ -34,13 +34,16 @@ static void add_visible(struct strbuf *buf, struct slice line)
 	strbuf_addstr(buf, is_cut ? "..." : "");
 }
 
-/* An empty last line, behind the last newline, counts. */
-static int count_lines(const char *text, size_t len)
+/* An empty last line, behind the last newline, counts; more than enough is not counted. */
+static int count_lines(const char *text, size_t len, int enough)
 {
+	const char *end = text + len, *newline = text;
 	int count = 1;
 
-	for (size_t i = 0; i < len; i++)
-		count += text[i] == '\n';
+	while (count < enough && (newline = memchr(newline, '\n', (size_t)(end - newline)))) {
+		count++;
+		newline++;
+	}
 	return count;
 }
 
@@ -156,7 +159,8 @@ char *dockerfile_excerpt_word(struct arena *arena, const char *name, const char 
 {
 	scope_strbuf struct strbuf buf = { 0 };
 	struct slice rest = { text, len };
-	int count = count_lines(text, len);
+	int count = count_lines(text, len,
+				(place->last_line > place->first_line ? place->last_line : place->first_line) + 5);
 	int first = place->first_line, last = place->last_line < first ? first : place->last_line;
 
 	if (first < 1 || first > count)

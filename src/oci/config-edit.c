@@ -77,18 +77,18 @@ struct image_config *image_config_scratch(struct arena *arena, const struct plat
 	return config;
 }
 
-static const char *env_value(const char *entry, const char *key)
+static const char *env_value(const char *entry, const char *key, size_t len)
 {
-	size_t len = strlen(key);
-
 	return strncmp(entry, key, len) == 0 && entry[len] == '=' ? entry + len + 1 : NULL;
 }
 
 const char *image_env_get(const struct image_config *config, const char *key)
 {
+	size_t len = strlen(key);
+
 	/* The last of two wins, as in the list that a process gets through a shell. */
 	for (size_t i = config->env_count; i > 0; i--) {
-		const char *value = env_value(config->env[i - 1], key);
+		const char *value = env_value(config->env[i - 1], key, len);
 		if (value)
 			return value;
 	}
@@ -98,10 +98,11 @@ const char *image_env_get(const struct image_config *config, const char *key)
 void image_env_set(struct arena *arena, struct image_config *config, const char *key, const char *value)
 {
 	const char *entry = arena_printf(arena, "%s=%s", key, value);
+	size_t len = strlen(key);
 	bool found = false;
 
 	for (size_t i = 0; i < config->env_count; i++) {
-		if (!env_value(config->env[i], key))
+		if (!env_value(config->env[i], key, len))
 			continue;
 		config->env[i] = entry;
 		found = true;

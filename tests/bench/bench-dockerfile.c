@@ -8,6 +8,7 @@
 #include "kiln/base/strbuf.h"
 #include "kiln/dockerfile/dockerfile.h"
 #include "kiln/dockerfile/expand.h"
+#include "kiln/dockerfile/lint.h"
 #include "kiln/dockerfile/match.h"
 
 /* Prints how long the dockerfile module takes for large inputs. The figures are for people: nothing is asserted. */
@@ -61,6 +62,35 @@ static void bench_parse(const char *what, const char *part, size_t count)
 		best = time < best ? time : best;
 	}
 	print(what, best);
+}
+
+/* The checks of the text alone. */
+static void bench_lint(const char *what, const char *part, size_t count)
+{
+	scope_strbuf struct strbuf text = { 0 };
+	scope_arena struct arena arena = { 0 };
+	struct dockerfile_place place;
+	struct err err = { 0 };
+	struct lint lint;
+
+	strbuf_addstr(&text, "FROM alpine\n");
+	add(&text, part, count);
+	struct dockerfile *file = dockerfile_parse(&arena, "Dockerfile", strbuf_str(&text), text.len, &place, &err);
+	double since = seconds();
+	if (!file || lint_init(&lint, &arena, NULL, &err) < 0) {
+		printf("%s\n", err.msg);
+		return;
+	}
+	for (size_t i = 0; i < file->stage_count; i++) {
+		lint_run(&lint, LINT_PARSED, &(struct lint_facts){ .instruction = file->stages[i].from });
+		for (size_t j = 0; j < file->stages[i].count; j++)
+			lint_run(&lint, LINT_PARSED,
+				 &(struct lint_facts){ .instruction = &file->stages[i].instructions[j] });
+	}
+	lint_run(&lint, LINT_FILE, &(struct lint_facts){ .file = file });
+	lint_sort(&lint);
+	report(what, since);
+	printf("%60s %9zu warnings\n", "", lint.count);
 }
 
 static const char *lookup(void *arg, const char *name, size_t len)
@@ -154,6 +184,8 @@ int main(void)
 	bench_parse("parse: 10,000 lines of ENV", "ENV PATH=/usr/local/bin:$PATH name=\"a value\"\n", 10000);
 	bench_parse("parse: 10,000 instructions with a heredoc", "RUN <<E\nx\nE\n", 10000);
 	bench_parse("parse: one instruction of 10,000 lines", "RUN x \\\n", 10000);
+	bench_lint("lint: 10,000 lines of RUN", "RUN apt-get update && apt-get install -y x\n", 10000);
+	bench_lint("lint: 20,000 stages of one name, in two cases", "from a AS B\nFROM b as b\n", 10000);
 	expand_all();
 	ignore_all();
 	return 0;
