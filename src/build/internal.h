@@ -113,6 +113,9 @@ struct stage_run {
 	bool is_needed;
 	bool is_hidden_name; /* the only stage and unnamed: "[2/5]" */
 	bool is_uncached;    /* its steps run whatever the cache has */
+	/* Something in it was made anew although the cache had it (--no-cache-filter): how it came to be no longer tells
+	   what it is, and steps on it are found by its layers alone. */
+	bool is_fresh;
 	enum base_kind base;
 	struct stage_run *base_stage;
 	const char *base_name;

@@ -48,7 +48,7 @@ enum cache_hit cache_look_up(struct build *build, const struct stage_run *stage,
 {
 	struct digest chain, key;
 	key_of_step(&stage->key, step, &key);
-	if (get_record(build, &key, record))
+	if (!stage->is_fresh && get_record(build, &key, record))
 		return CACHE_HIT;
 	if (!stage_chain(stage, &chain))
 		return CACHE_MISS;

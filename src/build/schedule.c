@@ -49,6 +49,7 @@ static void stage_takes(struct build *build, struct stage_run *stage, struct ste
 	node->parent = stage->key;
 	stage_push_layer(build, stage, node);
 	stage->key = step->key;
+	stage->is_fresh |= step->from_stage && step->from_stage->is_fresh;
 	stage_history(build, stage, step->history, false, node->created);
 	stage->position++;
 	node_save_keys(build, node);
@@ -148,6 +149,9 @@ static bool take_hit(struct build *build, struct step *step)
 {
 	struct cache_record record;
 	if (step->stage->is_uncached && step->instruction->kind != INSTRUCTION_WORKDIR)
+		return false;
+	/* Its job will look at what there is to copy. */
+	if (step->from_stage && step->from_stage->is_fresh)
 		return false;
 	enum cache_hit hit = cache_look_up_step(build, step, &step->step_digest, &record);
 	struct layer_node *node = hit ? node_from_store(build, &record.diff_id, NULL) : NULL;

@@ -113,6 +113,21 @@ static int open_fetched(struct build *build, struct tree *tree, struct err *err)
 	return 0;
 }
 
+enum { IGNOREFILE_MAX = 1 << 20 };
+
+/* --ignorefile: instead of what lies in the context. */
+static int read_ignorefile(struct build *build, struct tree *tree, struct err *err)
+{
+	const char *path = build->spec->ignorefile;
+	scope_strbuf struct strbuf text = { 0 };
+	if (!path || tree != &build->context)
+		return 0;
+	if (file_read(AT_FDCWD, path, IGNOREFILE_MAX, &text, err) < 0)
+		return err_wrap(err, "--ignorefile");
+	tree->ignore = ignore_parse(build->arena, strbuf_str(&text), text.len, err);
+	return tree->ignore ? 0 : err_wrap(err, "%s", path);
+}
+
 static int open_directory(struct build *build, struct tree *tree, struct err *err)
 {
 	struct digest id;
@@ -123,6 +138,8 @@ static int open_directory(struct build *build, struct tree *tree, struct err *er
 	tree->fd = context_open(build->arena, tree->path, tree->beside, &tree->ignore, err);
 	if (tree->fd < 0)
 		return tree == &build->context ? -1 : err_wrap(err, "%s", tree->name);
+	if (read_ignorefile(build, tree, err) < 0)
+		return -1;
 	digest_bytes(&id, tree->path, strlen(tree->path));
 	tree->stat_cache = stat_cache_open(notes, arena_printf(build->arena, "stat-%s", digest_hex(&id, hex)));
 	return 0;

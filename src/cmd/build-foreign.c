@@ -37,6 +37,7 @@ const struct option_spec build_foreign_options[] = {
 	IGNORED_FLAG("compress", NULL),
 	IGNORED_FLAG("load", NULL),
 	IGNORED_FLAG("disable-content-trust", NULL),
+	{ "debug", 'D', OPTION_IGNORED_FLAG, 0, NULL, "`kiln --log-level debug build` says what kiln does" },
 	IGNORED("builder", 0, "there is one builder, and no daemon"),
 	IGNORED("memory", 'm', NO_LIMITS),
 	IGNORED("memory-swap", 0, NO_LIMITS),

@@ -168,8 +168,6 @@ int value_options_prepare(struct arena *arena, struct value_options *o, struct b
 		return -1;
 	warn_of_caches(&o->cache_from, "cache-from");
 	warn_of_caches(&o->cache_to, "cache-to");
-	if (o->debug)
-		log_set_level(LOG_LEVEL_DEBUG);
 	spec->squash = o->squash;
 	spec->all_stages = o->all_stages;
 	spec->ignorefile = o->ignorefile;

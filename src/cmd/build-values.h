@@ -10,7 +10,7 @@ struct value_options {
 	struct strings platforms, uncached, cache_from, cache_to, attests;
 	const char *os, *architecture, *variant;
 	const char *pull, *jobs, *epoch, *ignorefile, *format, *provenance, *sbom, *context, *sub_path;
-	bool squash, all_stages, http_proxy, debug;
+	bool squash, all_stages, http_proxy;
 };
 
 int value_options_prepare(struct arena *arena, struct value_options *o, struct build_spec *spec,

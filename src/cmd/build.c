@@ -73,7 +73,6 @@ static const struct option_spec options[] = {
 	{ "format", 0, OPTION_STRING, AT(values.format), "oci|docker", NULL },
 	{ "context", 0, OPTION_STRING, AT(values.context), "DIR", NULL },
 	{ "context-sub-path", 0, OPTION_STRING, AT(values.sub_path), "DIR", NULL },
-	{ "debug", 'D', OPTION_FLAG, AT(values.debug), NULL, NULL },
 	{ "explain", 0, OPTION_FLAG, AT(explain), NULL, "say for each step that runs why the cache did not have it" },
 	{ "network", 0, OPTION_STRING, AT(network), "MODE", "network of RUN: host (default), none, private" },
 	{ "output", 'o', OPTION_LIST, AT(output.outputs), "SPEC",

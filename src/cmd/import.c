@@ -8,8 +8,7 @@
 
 struct import_options {
 	struct strings changes;
-	const char *message;
-	bool quiet;
+	const char *message, *platform;
 };
 
 #define AT(member) offsetof(struct import_options, member)
@@ -17,7 +16,8 @@ static const struct option_spec options[] = {
 	{ "change", 'c', OPTION_LIST, AT(changes), "INSTRUCTION",
 	  "apply a Dockerfile instruction (CMD, ENV, USER, ...)" },
 	{ "message", 'm', OPTION_STRING, AT(message), "TEXT", "comment of the history entry" },
-	{ "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "print the image id only" },
+	{ "platform", 0, OPTION_STRING, AT(platform), "OS/ARCH", "of the image (default: this machine's)" },
+	{ "quiet", 'q', OPTION_IGNORED_FLAG, 0, NULL, NULL },
 	{ NULL },
 };
 
@@ -33,6 +33,8 @@ static int import_image(struct invocation *invocation, struct err *err)
 	if (text && *text && (parse_int64(&epoch, text, NULL) < 0 || epoch < 0))
 		return err_set(err, ERR_USAGE, "invalid SOURCE_DATE_EPOCH: %s", text);
 	struct platform platform = platform_host();
+	if (o->platform && platform_parse(arena, o->platform, &platform, err) < 0)
+		return err->kind = ERR_USAGE, -1;
 	struct image_config *config = image_config_scratch(arena, &platform);
 	config->working_dir = NULL;
 	if (build_apply_changes(arena, config, o->changes.items, o->changes.count, err) < 0)
@@ -40,8 +42,7 @@ static int import_image(struct invocation *invocation, struct err *err)
 	scope_store struct store *store = NULL;
 	struct digest id;
 	if (invocation_store(invocation, STORE_CREATE, &store, err) < 0 ||
-	    image_import(store, arena, invocation->args[0], config, epoch, o->message,
-			 name, &id, err) < 0)
+	    image_import(store, arena, invocation->args[0], config, epoch, o->message, name, &id, err) < 0)
 		return -1;
 	char hex[DIGEST_TEXT + 1];
 	printf("%s\n", digest_text(&id, hex));

@@ -46,16 +46,60 @@ static void print_help(void)
 	printf("\n`kiln COMMAND --help` tells more.\n");
 }
 
-static const struct command *find_command(const char *name, struct err *err)
+/* Words of docker's groups of commands, and of buildah. */
+static const struct {
+	const char *first, *second;
+	const struct command *command;
+} aliases[] = {
+	{ "bud", NULL, &command_build },        { "buildx", "build", &command_build },
+	{ "buildx", "b", &command_build },      { "builder", "build", &command_build },
+	{ "image", "build", &command_build },   { "image", "history", &command_history },
+	{ "image", "import", &command_import }, { "image", "inspect", &command_inspect },
+	{ "image", "list", &command_images },   { "image", "load", &command_load },
+	{ "image", "ls", &command_images },     { "image", "remove", &command_rmi },
+	{ "image", "rm", &command_rmi },        { "image", "save", &command_save },
+	{ "image", "tag", &command_tag },       { "container", "run", &command_run },
+};
+
+/* *words: how many of them are the command's name. */
+static const struct command *find_alias(int argc, char **argv, int *words)
 {
+	for (size_t i = 0; i < ARRAY_LEN(aliases); i++) {
+		const char *second = aliases[i].second;
+		if (strcmp(argv[0], aliases[i].first) != 0 || (second && (argc < 2 || strcmp(argv[1], second) != 0)))
+			continue;
+		*words = second ? 2 : 1;
+		return aliases[i].command;
+	}
+	return NULL;
+}
+
+static bool is_group(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
+		if (aliases[i].second && strcmp(word, aliases[i].first) == 0)
+			return true;
+	return false;
+}
+
+static const struct command *find_command(int argc, char **argv, int *words, struct err *err)
+{
+	const char *name = argv[0];
+	const struct command *alias = find_alias(argc, argv, words);
+	if (alias)
+		return alias;
+	*words = 1;
 	const char *names[ARRAY_LEN(commands)];
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		names[i] = commands[i]->name;
 		if (strcmp(names[i], name) == 0)
 			return commands[i];
 	}
-	if (strcmp(name, "bud") == 0)
-		return &command_build;
+	if (is_group(name)) {
+		err_set(err, ERR_USAGE, "'%s %s' is not a kiln command; see `kiln --help`", name,
+			argc > 1 ? argv[1] : "");
+		return NULL;
+	}
 	const char *nearest = text_nearest(name, names, ARRAY_LEN(names));
 	err_set(err, ERR_USAGE, "'%s' is not a kiln command%s%s%s; see `kiln --help`", name,
 		nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
@@ -145,14 +189,15 @@ static int apply_globals(struct invocation *invocation, const struct globals *gl
 static int run_main(struct arena *arena, struct globals *globals, int argc, char **argv)
 {
 	struct err err = { 0 };
-	const struct command *command = find_command(argv[0], &err);
+	int words;
+	const struct command *command = find_command(argc, argv, &words, &err);
 	if (!command)
 		return report(NULL, &err);
 	struct invocation invocation = { .command = command, .arena = arena };
 	if (command->options_size)
 		invocation.options = arena_alloc(arena, command->options_size);
 	bool wants_help = false;
-	if (options_parse(&invocation, global_options, globals, argc - 1, argv + 1, &wants_help, &err) < 0)
+	if (options_parse(&invocation, global_options, globals, argc - words, argv + words, &wants_help, &err) < 0)
 		return report(&invocation, &err);
 	if (wants_help) {
 		options_help(command);

@@ -90,12 +90,19 @@ void progress_json_failed(struct progress *progress, const struct build_result *
 
 /* ---- BuildKit's form: a SolveStatus a line ---- */
 
-static const char *now_text(struct arena *arena, int64_t before_ms)
+static const char *now_text(struct arena *arena)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	int64_t ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - before_ms * 1000000;
-	return time_rfc3339(arena, (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 });
+	return time_rfc3339(arena, now);
+}
+
+/* Every status of a step says the same. Steps are numbered in the order of starting. */
+static const char *started_text(struct progress *progress, struct arena *arena, const struct build_event *event)
+{
+	while (progress->started.count < event->step)
+		strvec_push(&progress->started, now_text(arena));
+	return progress->started.items[event->step - 1];
 }
 
 /* Readers use it as a name only. */
@@ -137,9 +144,9 @@ static void print_vertex(struct progress *progress, struct arena *arena, const s
 	struct json *vertex = json_object(arena);
 	json_set(arena, vertex, "digest", json_str(arena, vertex_digest(arena, event)));
 	json_set(arena, vertex, "name", json_str(arena, as_utf8(arena, event->name, strlen(event->name))));
-	json_set(arena, vertex, "started", json_str(arena, now_text(arena, event->at_ms)));
+	json_set(arena, vertex, "started", json_str(arena, started_text(progress, arena, event)));
 	if (event->type != BUILD_STEP_STARTED)
-		json_set(arena, vertex, "completed", json_str(arena, now_text(arena, 0)));
+		json_set(arena, vertex, "completed", json_str(arena, now_text(arena)));
 	if (event->type == BUILD_STEP_CACHED)
 		json_set(arena, vertex, "cached", json_bool(arena, true));
 	if (event->type == BUILD_STEP_FAILED)
@@ -160,7 +167,7 @@ static void print_log(struct progress *progress, struct arena *arena, const stru
 	memcpy(bytes, event->text, event->len);
 	bytes[event->len] = '\n';
 	json_set(arena, log, "data", json_str(arena, base64(arena, bytes, event->len + 1)));
-	json_set(arena, log, "timestamp", json_str(arena, now_text(arena, 0)));
+	json_set(arena, log, "timestamp", json_str(arena, now_text(arena)));
 	print_status(progress, arena, "logs", log);
 }
 

@@ -154,11 +154,13 @@ void progress_built(struct progress *progress, const char *id, const char *const
 		progress_json_built(progress, id, names, count);
 	}
 	print_warnings(progress);
+	strvec_release(&progress->started);
 	fflush(progress->out);
 }
 
 void progress_failed(struct progress *progress, const struct build_result *result, struct err *err)
 {
+	strvec_release(&progress->started);
 	if (progress->style == PROGRESS_JSON)
 		progress_json_failed(progress, result, err);
 	if (progress->style == PROGRESS_JSON || progress->style == PROGRESS_RAWJSON)

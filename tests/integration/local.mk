@@ -6,6 +6,7 @@ integration_tests = \
 	tests/integration/basic.bats \
 	tests/integration/cache.bats \
 	tests/integration/check.bats \
+	tests/integration/cli.bats \
 	tests/integration/copy.bats \
 	tests/integration/debian.bats \
 	tests/integration/instructions.bats \
