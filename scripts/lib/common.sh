@@ -5,6 +5,8 @@
 : "${top:?}"
 
 test_user=kiln-test
+# A user without sub-ids.
+single_user=kiln-single
 
 say() {
 	printf '\n==> %s\n' "$*"

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command.h"
+#include "kiln/base/owner.h"
 #include "kiln/codec/json.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 struct doctor_options {
@@ -21,6 +23,12 @@ struct view_trial {
 	int report_fd;
 };
 
+/* What a build would have. */
+struct taken {
+	const char *isolation; /* NULL: none can be entered */
+	const char *view;
+};
+
 static int try_view(void *arg)
 {
 	struct view_trial *trial = arg;
@@ -32,6 +40,7 @@ static int try_view(void *arg)
 	if (works == 0)
 		works = view_probe(trial->invocation->view, store_fd(store), &chosen, &reasons, &err);
 	store_close(store);
+	strbuf_addf(&text, "%s\n", isolation_name(owners_are_recorded() ? ISOLATION_SINGLE : ISOLATION_MAPPED));
 	if (works == 0)
 		strbuf_addf(&text, "%s%s%s", view_kind_name(chosen), reasons.len ? "; " : "", strbuf_str(&reasons));
 	else
@@ -39,7 +48,7 @@ static int try_view(void *arg)
 	return file_write_fd(trial->report_fd, strbuf_str(&text), text.len, "report", &err) < 0 || works < 0;
 }
 
-static bool probe_view(struct invocation *invocation, const char **detail)
+static bool probe_view(struct invocation *invocation, struct taken *taken)
 {
 	int ends[2], status = 1;
 	struct err err = { 0 };
@@ -49,15 +58,18 @@ static bool probe_view(struct invocation *invocation, const char **detail)
 	struct view_trial trial = { invocation, ends[1] };
 	int entered = sandbox_enter(invocation_isolation(invocation), try_view, &trial, &status, &err);
 	close(ends[1]);
-	if (entered == 0 && file_read_fd(ends[0], 65536, &text, "report", &err) == 0)
-		*detail = arena_strdup(invocation->arena, strbuf_str(&text));
-	else
-		*detail = arena_strdup(invocation->arena, err.msg);
+	if (entered == 0 && file_read_fd(ends[0], 65536, &text, "report", &err) == 0) {
+		size_t len = strcspn(strbuf_str(&text), "\n");
+		taken->isolation = arena_strndup(invocation->arena, strbuf_str(&text), len);
+		taken->view = arena_strdup(invocation->arena, strbuf_str(&text) + len + (text.len > len));
+	} else {
+		taken->view = arena_strdup(invocation->arena, err.msg);
+	}
 	close(ends[0]);
 	return entered == 0 && status == 0;
 }
 
-static void print_text(const struct probe_fact *facts, size_t count, bool can_build)
+static void print_text(const struct probe_fact *facts, size_t count, const struct taken *taken, bool can_build)
 {
 	for (size_t i = 0; i < count; i++) {
 		printf("%-3s %-22s %s\n", facts[i].works ? "ok" : "--", facts[i].name,
@@ -65,10 +77,14 @@ static void print_text(const struct probe_fact *facts, size_t count, bool can_bu
 		if (!facts[i].works && facts[i].remedy)
 			printf("    %-22s try: %s\n", "", facts[i].remedy);
 	}
-	printf("\n%s\n", can_build ? "kiln can build here." : "kiln can not build here.");
+	if (can_build)
+		printf("\nkiln can build here, on isolation %s.\n", taken->isolation);
+	else
+		printf("\nkiln can not build here.\n");
 }
 
-static void print_json(struct arena *arena, const struct probe_fact *facts, size_t count, bool can_build)
+static void print_json(struct arena *arena, const struct probe_fact *facts, size_t count, const struct taken *taken,
+		       bool can_build)
 {
 	struct json *list = json_array(arena), *out = json_object(arena);
 	for (size_t i = 0; i < count; i++) {
@@ -80,6 +96,8 @@ static void print_json(struct arena *arena, const struct probe_fact *facts, size
 		json_push(arena, list, fact);
 	}
 	json_set(arena, out, "canBuild", json_bool(arena, can_build));
+	if (taken->isolation)
+		json_set(arena, out, "isolation", json_str(arena, taken->isolation));
 	json_set(arena, out, "facts", list);
 	scope_strbuf struct strbuf text = { 0 };
 	json_write_pretty(&text, out);
@@ -96,11 +114,13 @@ static int diagnose(struct invocation *invocation, struct err *err)
 		return -1;
 	for (size_t i = 0; i < found_count; i++)
 		*ARENA_PUSH(arena, facts, count) = found[i];
+	struct taken taken = { 0 };
 	struct probe_fact view = { .name = "view", .remedy = "apt-get install fuse-overlayfs" };
-	view.works = probe_view(invocation, &view.detail);
+	view.works = probe_view(invocation, &taken);
+	view.detail = taken.view;
 	*ARENA_PUSH(arena, facts, count) = view;
 	*ARENA_PUSH(arena, facts, count) = (struct probe_fact){ "store", true, invocation->store_path, NULL };
-	o->json ? print_json(arena, facts, count, view.works) : print_text(facts, count, view.works);
+	o->json ? print_json(arena, facts, count, &taken, view.works) : print_text(facts, count, &taken, view.works);
 	invocation->status = view.works ? 0 : EXIT_FAILED;
 	return 0;
 }

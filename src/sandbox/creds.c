@@ -14,6 +14,19 @@
 	(BIT(CAP_CHOWN) | BIT(CAP_MKNOD) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) | \
 	 BIT(CAP_FSETID) | BIT(CAP_LINUX_IMMUTABLE) | BIT(CAP_MAC_OVERRIDE))
 
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+void creds_sort_groups(uint32_t *groups, size_t count)
+{
+	if (count > 1)
+		qsort(groups, count, sizeof(*groups), by_number);
+}
+
 bool creds_has(const struct creds *creds, int cap)
 {
 	return creds->effective & BIT(cap);

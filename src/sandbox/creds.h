@@ -28,6 +28,8 @@ struct creds {
 	uint64_t dev, ino;      /* of the program */
 };
 
+/* As the kernel keeps and shows them. */
+void creds_sort_groups(uint32_t *groups, size_t count);
 bool creds_has(const struct creds *creds, int cap);
 bool creds_in_group(const struct creds *creds, uint32_t gid);
 /* Nothing that it does can come out other than what the kernel does for the root that it really is. */

@@ -164,6 +164,7 @@ int64_t call_set_groups(struct call *call)
 	result = tracee_read(call, call_arg(call, 1), groups, count * sizeof(*groups));
 	if (result < 0)
 		return result;
+	creds_sort_groups(groups, count);
 	creds.groups = groups;
 	creds.group_count = count;
 	return tracee_set_creds(call, &creds);

@@ -137,10 +137,11 @@ static int replace_rest(struct walk *walk, const char *target)
 
 	if (++walk->links > LINKS_MAX)
 		return -ELOOP;
-	if (asprintf(&text, "%s/%s", target, walk->rest) < 0)
+	if (asprintf(&text, "%s%s%s", target, *walk->rest ? "/" : "", walk->rest) < 0)
 		abort();
 	free(walk->text);
-	walk->rest = walk->text = text;
+	walk->text = text;
+	walk->rest = text + strspn(text, "/");
 	if (target[0] != '/')
 		return 0;
 	int fd = fcntl(walk->root_fd, F_DUPFD_CLOEXEC, 3);
@@ -253,11 +254,11 @@ static int walk_path(const struct call *call, int dir_fd, const char *path, bool
 
 /* ---- files ---- */
 
-/* Without magic links: through them the supervisor would come to its own files. */
+/* Without magic links, and within one mount: else the path could lead through /proc/self, to the supervisor's own files. */
 static int open_plainly(const struct call *call, int dir_fd, const char *path, bool follows)
 {
 	const struct open_how how = { .flags = O_PATH | O_CLOEXEC | (follows ? 0 : O_NOFOLLOW),
-				      .resolve = RESOLVE_NO_MAGICLINKS };
+				      .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV };
 	int start = path[0] == '/' ? AT_FDCWD : open_start(call, dir_fd);
 
 	if (start < 0 && start != AT_FDCWD)
@@ -275,7 +276,7 @@ int tracee_open_at(struct call *call, int dir_fd, const char *path, bool follow)
 		return -ENOENT;
 	if (!may_be_chrooted(call) && !is_below(path, "/proc") && !is_below(path, "/dev")) {
 		int result = open_plainly(call, dir_fd, path, follow);
-		if (result != -ELOOP)
+		if (result != -ELOOP && result != -EXDEV)
 			return result;
 	}
 	return walk_path(call, dir_fd, path, follow);

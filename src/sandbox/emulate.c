@@ -291,6 +291,7 @@ static int add_first_creds(struct emulator *emulator, const struct cage *cage)
 	groups[0] = user->gid;
 	if (user->group_count > 0)
 		memcpy(groups + 1, user->groups, user->group_count * sizeof(*groups));
+	creds_sort_groups(groups, user->group_count + 1);
 	creds.groups = groups;
 	creds.group_count = user->group_count + 1;
 	for (int i = 0; i < ID_COUNT; i++) {

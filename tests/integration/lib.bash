@@ -247,3 +247,56 @@ free_port() {
 	done
 	fail "no free port"
 }
+
+# ---- a Dockerfile with everything that a view or an isolation can get wrong ----
+
+# make_everything: its context, in the directory `everything` of the current one. The base is the image `tools`.
+make_everything() {
+	mkdir everything
+	cd everything || return
+	echo 'from the context' >file
+	mkdir -p tree/sub
+	echo a >tree/a
+	echo b >tree/sub/b
+	ln -s a tree/link
+	dockerfile <<-'END'
+		FROM tools AS start
+		RUN mkdir -p /d/sub /gone/deep /opaque/old /moved/x/y /stays /kinds \
+		 && for i in 1 2 3 4; do echo $i >/d/f$i; done \
+		 && echo deep >/gone/deep/f && echo old >/opaque/old/f && echo y >/moved/x/y/f && echo s >/stays/f \
+		 && ln -s f1 /d/link && ln /d/f1 /d/hard1 && ln /d/f1 /d/hard2 && ln /d/f2 /d/hard3 \
+		 && cp /bin/busybox /setuid && chmod 4755 /setuid \
+		 && cp /bin/busybox /capable && setcap cap_net_raw,cap_net_bind_service+ep /capable \
+		 && setfattr -n user.note -v hello /d/f3 \
+		 && mkfifo /kinds/fifo && ln -s /etc /kinds/etc && mkdir /kinds/dir && echo f >/kinds/file \
+		 && dd if=/dev/zero of=/sparse bs=1 count=1 seek=4194303 2>/dev/null \
+		 && chown -R web:staff /stays && chown 12345:54321 /d/f4 && chmod 1777 /moved && chmod 2750 /stays
+		FROM start AS deletes
+		RUN rm /d/f3 && rm -r /gone && rm /etc/os-release
+		RUN rm -r /opaque && mkdir /opaque && echo new >/opaque/new
+		RUN rm -r /opaque && mkdir /opaque && mkdir /opaque/old && echo again >/opaque/old/g
+		RUN touch /temporary && mkdir -p /temporary-d/e && rm -r /temporary /temporary-d
+		FROM deletes AS changes
+		RUN mv /moved/x /moved/z && mv /moved/z/y/f /moved/z/y/renamed
+		RUN mv /d/sub /elsewhere && mv /elsewhere /d/back
+		RUN rm /kinds/fifo && mkdir /kinds/fifo && touch /kinds/fifo/in && rm -r /kinds/dir && echo now >/kinds/dir \
+		 && rm /kinds/file && ln -s nowhere /kinds/file && rm /kinds/etc && mkfifo /kinds/etc
+		RUN chmod 700 /d && ln /d/f4 /d/hard4
+		RUN chmod g+w /setuid && chmod o+w /capable && setfattr -x user.note /d/f3 2>/dev/null; setfattr -n user.dir -v x /stays
+		RUN printf x | dd of=/sparse bs=1 seek=1000000 conv=notrunc 2>/dev/null && truncate -s 8388608 /sparse
+		RUN echo more >>/stays/f && chmod 755 /bin && chown 0:0 /etc && touch -d '2001-02-03 04:05:06' /etc/group /stays
+		RUN true
+		FROM start AS other
+		RUN echo other >/other && chmod 600 /other && chown web /other
+		FROM changes
+		WORKDIR /made/by/workdir
+		COPY file /moved/
+		COPY --chown=web:staff tree /copied/
+		COPY --from=other /other /moved/other
+		COPY --from=other /stays /d/back/
+		ADD tree/a /etc/added
+		USER web
+		RUN id -u >/tmp/mine && mkdir /moved/mine && echo x >/moved/mine/f
+		CMD ["sh"]
+	END
+}

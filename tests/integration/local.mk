@@ -11,6 +11,7 @@ integration_tests = \
 	tests/integration/debian.bats \
 	tests/integration/instructions.bats \
 	tests/integration/output.bats \
+	tests/integration/single.bats \
 	tests/integration/stages.bats \
 	tests/integration/tools.bats \
 	tests/integration/views.bats

@@ -61,6 +61,8 @@ unit_tests = \
 	tests/unit/test-oci-reference \
 	tests/unit/test-sandbox-cage \
 	tests/unit/test-sandbox-creds \
+	tests/unit/test-sandbox-emulate \
+	tests/unit/test-sandbox-emulate-calls \
 	tests/unit/test-sandbox-enter \
 	tests/unit/test-sandbox-etc \
 	tests/unit/test-sandbox-idmap \
@@ -163,6 +165,8 @@ tests_unit_test_oci_platform_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_reference_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_cage_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_creds_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_emulate_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_emulate_calls_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_enter_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_etc_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_idmap_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)

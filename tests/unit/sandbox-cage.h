@@ -195,7 +195,7 @@ static inline void nothing_can_be_tested_here(void **state)
 }
 
 /* For main. The canaries are set before the coordinator is made, so that all processes of the builder have them. */
-static inline int run_in_coordinator(const struct CMUnitTest *tests, size_t count, size_t need_proc)
+static inline int run_on_rung(enum isolation isolation, const struct CMUnitTest *tests, size_t count, size_t need_proc)
 {
 	const struct CMUnitTest none[] = { cmocka_unit_test(nothing_can_be_tested_here) };
 	struct cage_tests all = { tests, count, need_proc };
@@ -204,7 +204,7 @@ static inline int run_in_coordinator(const struct CMUnitTest *tests, size_t coun
 	char dir[4096];
 	int status = 1;
 
-	if (!has_range_of_ids())
+	if (!has_rung(isolation))
 		return cmocka_run_group_tests(none, NULL, NULL);
 	snprintf(dir, sizeof(dir), "%s/seccomp", srcdir ? srcdir : ".");
 	setenv("KILN_SECCOMP_DIR", dir, 1);
@@ -216,9 +216,14 @@ static inline int run_in_coordinator(const struct CMUnitTest *tests, size_t coun
 			close(dir_fd);
 		}
 	}
-	if (sandbox_enter(ISOLATION_MAPPED, run_cage_tests, &all, &status, &err) < 0)
+	if (sandbox_enter(isolation, run_cage_tests, &all, &status, &err) < 0)
 		print_error("%s\n", err.msg);
 	return status;
+}
+
+static inline int run_in_coordinator(const struct CMUnitTest *tests, size_t count, size_t need_proc)
+{
+	return run_on_rung(ISOLATION_MAPPED, tests, count, need_proc);
 }
 
 #endif
