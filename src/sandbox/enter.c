@@ -60,12 +60,11 @@ struct entry {
 	bool is_single;
 };
 
-/* A change of ids takes the parent-death signal away and makes the process undumpable, upon which /proc/self belongs to
+/* The supplementary groups stay, unmapped: by them the user may read a context that belongs to a group. A step drops them.
+   A change of ids takes the parent-death signal away and makes the process undumpable, upon which /proc/self belongs to
    the host's root. */
-static int become_root(const struct entry *entry, int channel, struct err *err)
+static int become_root(int channel, struct err *err)
 {
-	if (!entry->is_single && setgroups(0, NULL) < 0)
-		return err_errno(err, "drop supplementary groups");
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		return err_errno(err, "become root of the user namespace");
 	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
@@ -90,7 +89,7 @@ static int coordinate(int channel, void *arg, struct err *err)
 {
 	const struct entry *entry = arg;
 
-	if (proc_pause(channel, err) < 0 || become_root(entry, channel, err) < 0 || cut_propagation(err) < 0 ||
+	if (proc_pause(channel, err) < 0 || become_root(channel, err) < 0 || cut_propagation(err) < 0 ||
 	    proc_reach(channel, STEP_INSIDE, NULL, 0, err) < 0)
 		return -1;
 	umask(022);
