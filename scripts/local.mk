@@ -1,5 +1,6 @@
 EXTRA_DIST += \
 	scripts/check-banned.sh \
+	scripts/check-coverage.sh \
 	scripts/check-format.sh \
 	scripts/check-headers.sh \
 	scripts/check-layers.sh \

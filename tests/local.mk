@@ -20,6 +20,7 @@ AM_TESTS_ENVIRONMENT = \
 
 check_scripts = \
 	scripts/check-banned.sh \
+	scripts/check-coverage.sh \
 	scripts/check-format.sh \
 	scripts/check-headers.sh \
 	scripts/check-layers.sh \
@@ -35,6 +36,22 @@ EXTRA_DIST += \
 	tests/lib/run-bats \
 	tests/lib/run-program \
 	tests/lib/web-server
+
+# What tests/unit/test-dockerfile-cases runs, and which rule each test pins.
+EXTRA_DIST += \
+	tests/dockerfile/COVERAGE.md \
+	tests/dockerfile/README.md \
+	tests/dockerfile/directives.case \
+	tests/dockerfile/expand.case \
+	tests/dockerfile/flags.case \
+	tests/dockerfile/heredoc.case \
+	tests/dockerfile/ignore.case \
+	tests/dockerfile/instructions.case \
+	tests/dockerfile/json.case \
+	tests/dockerfile/lines.case \
+	tests/dockerfile/lint.case \
+	tests/dockerfile/match.case \
+	tests/dockerfile/stages.case
 
 include tests/unit/local.mk
 include tests/fuzz/local.mk

@@ -482,3 +482,14 @@ ID|AGO|RUN /bin/sh -c dd if=/dev/zero of=/zeros bs=…|1.5MB|buildkit.dockerfile
 	set +m
 	equal "$(processes_of_lab)" ''
 }
+
+@test "several names are as many entries of one digest in a layout" {
+	printf 'FROM base\nRUN true\n' >Dockerfile
+	run -0 kiln build -q -t one:1 -t two:2 -o type=oci,dest=layout.tar .
+	mkdir layout
+	tar -C layout -xf layout.tar
+	equal "$(jq -r '.manifests[].annotations["io.containerd.image.name"]' layout/index.json)" 'docker.io/library/one:1
+docker.io/library/two:2'
+	equal "$(jq -r '.manifests[].annotations["org.opencontainers.image.ref.name"]' layout/index.json)" $'1\n2'
+	equal "$(jq -r '.manifests[].digest' layout/index.json | sort -u | wc -l)" 1
+}

@@ -20,6 +20,8 @@
  * child processes ("jobs") for everything that takes time:
  *
  *	plan.c		which stages, what each is based on and copies from
+ *	evaluate.c	all instructions, before the first step: errors, and facts for the build checks (check.c) and
+ *			the outline (outline.c)
  *	stage.c		one stage's state: configuration, variables, stack of layers; metadata.c changes it
  *	key.c		what a step's result depends on: the cache key; explain.c tells what of it changed
  *	step_*.c	one file per kind of step that makes a layer
