@@ -81,7 +81,11 @@ struct command {
 
 extern const struct command command_build, command_import, command_images, command_history, command_inspect,
 	command_tag, command_rmi, command_save, command_load, command_run, command_unshare, command_system,
-	command_doctor, command_version;
+	command_doctor, command_completion, command_version;
+
+/* Of main.c: all commands, NULL at the end; options that every command has. */
+extern const struct command *const commands[];
+extern const struct option_spec global_options[];
 
 /* options.c: takes argv after the command's name apart. */
 int options_parse(struct invocation *invocation, const struct option_spec *globals, void *global_values, int argc,

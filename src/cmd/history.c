@@ -8,7 +8,7 @@
 #include <time.h>
 
 struct history_options {
-	bool no_trunc, quiet;
+	bool no_trunc, quiet, exact;
 	const char *format;
 };
 
@@ -17,7 +17,7 @@ static const struct option_spec options[] = {
 	{ "no-trunc", 0, OPTION_FLAG, AT(no_trunc), NULL, "print everything" },
 	{ "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "print ids only" },
 	{ "format", 0, OPTION_STRING, AT(format), "table|json", "how to print" },
-	{ "human", 'H', OPTION_IGNORED_FLAG, 0, NULL, NULL },
+	{ "human", 'H', OPTION_NOT_FLAG, AT(exact), NULL, "=false prints sizes in bytes and whole times" },
 	{ NULL },
 };
 
@@ -58,7 +58,9 @@ static int make_rows(struct store *store, struct arena *arena, const struct hist
 			row->id = o->no_trunc ? arena_printf(arena, "sha256:%s", digest_hex(&image->id, hex))
 					      : arena_strndup(arena, digest_hex(&image->id, hex), 12);
 		struct timespec created;
-		if (entry->created && time_parse_rfc3339(&created, entry->created, NULL) == 0)
+		if (entry->created && o->exact)
+			row->created = entry->created;
+		else if (entry->created && time_parse_rfc3339(&created, entry->created, NULL) == 0)
 			row->created = time_ago(arena, time(NULL) - created.tv_sec);
 		row->created_by = visible(arena, entry->created_by ? entry->created_by : "",
 					  o->no_trunc ? 0 : CREATED_BY_SHOWN);
@@ -70,7 +72,8 @@ static int make_rows(struct store *store, struct arena *arena, const struct hist
 			row->bytes = info.content;
 			row->diff_id = digest_str(arena, &info.diff_id);
 		}
-		row->size = size_words(arena, row->bytes);
+		row->size = o->exact ? arena_printf(arena, "%lld", (long long)row->bytes)
+				     : size_words(arena, row->bytes);
 	}
 	return 0;
 }
@@ -83,7 +86,8 @@ static void print_json_row(struct arena *arena, const struct row *row)
 	json_set(arena, object, "CreatedAt", json_str(arena, row->created_at));
 	json_set(arena, object, "CreatedSince", json_str(arena, row->created));
 	json_set(arena, object, "CreatedBy", json_str(arena, row->created_by));
-	json_set(arena, object, "Size", json_int(arena, row->bytes));
+	json_set(arena, object, "Size", json_str(arena, row->size));
+	json_set(arena, object, "Bytes", json_int(arena, row->bytes));
 	json_set(arena, object, "Layer", json_str(arena, row->diff_id));
 	json_set(arena, object, "Comment", json_str(arena, row->comment));
 	json_write(&line, object);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command.h"
+#include "images-filter.h"
 #include "kiln/codec/json.h"
-#include "kiln/image/image.h"
 #include "kiln/oci/reference.h"
 
 #include <stdio.h>
@@ -9,8 +9,9 @@
 #include <time.h>
 
 struct images_options {
-	bool quiet, no_trunc, all;
+	bool quiet, no_trunc, digests;
 	const char *format;
+	struct strings filters;
 };
 
 #define AT(member) offsetof(struct images_options, member)
@@ -18,12 +19,14 @@ static const struct option_spec options[] = {
 	{ "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "print ids only" },
 	{ "no-trunc", 0, OPTION_FLAG, AT(no_trunc), NULL, "print whole ids" },
 	{ "format", 0, OPTION_STRING, AT(format), "table|json", "how to print" },
-	{ "all", 'a', OPTION_FLAG, AT(all), NULL, NULL },
+	{ "filter", 'f', OPTION_LIST, AT(filters), "KEY=VALUE", "dangling, label, reference, before, since" },
+	{ "digests", 0, OPTION_FLAG, AT(digests), NULL, "show the digests of manifests" },
+	{ "all", 'a', OPTION_IGNORED_FLAG, 0, NULL, NULL },
 	{ NULL },
 };
 
 struct row {
-	const char *repository, *tag, *id, *created, *size;
+	const char *repository, *tag, *digest, *id, *created, *size;
 	int64_t created_at, bytes;
 };
 
@@ -38,24 +41,29 @@ static void split_name(struct arena *arena, const char *name, struct row *row)
 	}
 }
 
-static int make_row(struct store *store, struct arena *arena, const struct images_options *o,
-		    const struct store_name *name, struct row *row, struct err *err)
+static void make_row(struct arena *arena, const struct images_options *o, const struct store_name *name,
+		     const struct image *image, struct row *row)
 {
-	struct image image;
-	if (image_open(store, arena, &name->config, &image, err) < 0)
-		return -1;
 	char hex[DIGEST_HEX + 1];
 	digest_hex(&name->config, hex);
 	split_name(arena, name->name, row);
 	row->id = o->no_trunc ? arena_printf(arena, "sha256:%s", hex) : arena_strndup(arena, hex, 12);
-	struct timespec created = { 0 };
-	row->created = "N/A";
-	if (image.config.created && time_parse_rfc3339(&created, image.config.created, NULL) == 0)
-		row->created = time_ago(arena, time(NULL) - created.tv_sec);
-	row->created_at = created.tv_sec;
-	row->bytes = image.record.size;
-	row->size = size_words(arena, image.record.size);
-	return 0;
+	row->digest = digest_is_zero(&image->record.manifest) ? "<none>" : digest_str(arena, &image->record.manifest);
+	row->created_at = image_created(image);
+	row->created = image->config.created ? time_ago(arena, time(NULL) - row->created_at) : "N/A";
+	row->bytes = image->record.size;
+	row->size = size_words(arena, image->record.size);
+}
+
+/* Go's time.Time.String, in UTC. */
+static const char *go_time(struct arena *arena, int64_t seconds)
+{
+	char text[64];
+	struct tm tm;
+	time_t t = seconds;
+	if (!gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S +0000 UTC", &tm) == 0)
+		return "";
+	return arena_strdup(arena, text);
 }
 
 static void print_json_row(struct arena *arena, const struct row *row)
@@ -65,6 +73,8 @@ static void print_json_row(struct arena *arena, const struct row *row)
 	json_set(arena, object, "ID", json_str(arena, row->id));
 	json_set(arena, object, "Repository", json_str(arena, row->repository));
 	json_set(arena, object, "Tag", json_str(arena, row->tag));
+	json_set(arena, object, "Digest", json_str(arena, row->digest));
+	json_set(arena, object, "CreatedAt", json_str(arena, go_time(arena, row->created_at)));
 	json_set(arena, object, "CreatedSince", json_str(arena, row->created));
 	json_set(arena, object, "Size", json_str(arena, row->size));
 	json_set(arena, object, "Bytes", json_int(arena, row->bytes));
@@ -74,23 +84,26 @@ static void print_json_row(struct arena *arena, const struct row *row)
 
 static void print_rows(struct arena *arena, const struct images_options *o, const struct row *rows, size_t count)
 {
-	enum { COLUMNS = 5 };
+	enum { COLUMNS = 6 };
 	if (o->format && strcmp(o->format, "json") == 0) {
 		for (size_t i = 0; i < count; i++)
 			print_json_row(arena, &rows[i]);
 		return;
 	}
 	const char **cells = arena_array(arena, const char *, (count + 1) * COLUMNS);
-	static const char *const head[COLUMNS] = { "REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE" };
-	for (size_t c = 0; c < COLUMNS; c++)
-		cells[c] = head[c];
-	for (size_t i = 0; i < count; i++) {
-		const char *const row[COLUMNS] = { rows[i].repository, rows[i].tag, rows[i].id, rows[i].created,
-						   rows[i].size };
-		for (size_t c = 0; c < COLUMNS; c++)
-			cells[(i + 1) * COLUMNS + c] = row[c];
+	static const struct row head = { "REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE", 0, 0 };
+	size_t columns = o->digests ? COLUMNS : COLUMNS - 1, n = 0;
+	for (size_t i = 0; i < count + 1; i++) {
+		const struct row *row = i == 0 ? &head : &rows[i - 1];
+		cells[n++] = row->repository;
+		cells[n++] = row->tag;
+		if (o->digests)
+			cells[n++] = row->digest;
+		cells[n++] = row->id;
+		cells[n++] = row->created;
+		cells[n++] = row->size;
 	}
-	print_table(cells, count + 1, COLUMNS);
+	print_table(cells, count + 1, columns);
 }
 
 static bool is_wanted(struct arena *arena, const struct row *row, const char *wanted)
@@ -113,14 +126,21 @@ static int list_images(struct invocation *invocation, struct err *err)
 	size_t count, shown = 0;
 	if (store_names(store, arena, &names, &count, err) < 0)
 		return -1;
+	struct image_filters filters = { 0 };
+	if (image_filters_parse(store, arena, &o->filters, &filters, err) < 0)
+		return -1;
 	struct row *rows = arena_array(arena, struct row, count + 1);
 	for (size_t i = 0; i < count; i++) {
 		struct err damaged;
-		if (make_row(store, arena, o, &names[i], &rows[shown], &damaged) < 0)
+		struct image image;
+		if (image_open(store, arena, &names[i].config, &image, &damaged) < 0) {
 			fprintf(stderr, "kiln: image %s is damaged: %s; see `kiln system verify`\n",
 				names[i].name ? names[i].name : "<none>", damaged.msg);
-		else if (is_wanted(arena, &rows[shown], invocation->arg_count ? invocation->args[0] : NULL))
-			shown++;
+			continue;
+		}
+		make_row(arena, o, &names[i], &image, &rows[shown]);
+		shown += is_wanted(arena, &rows[shown], invocation->arg_count ? invocation->args[0] : NULL) &&
+			 image_filters_match(arena, &filters, &image, names[i].name);
 	}
 	if (o->quiet) {
 		for (size_t i = 0; i < shown; i++)

@@ -21,6 +21,13 @@ static const struct option_spec options[] = {
 	{ NULL },
 };
 
+static const struct option_spec foreign_options[] = {
+	{ "format", 'f', OPTION_REFUSED, 0, "TEMPLATE",
+	  "kiln prints JSON and has no templates: `kiln inspect IMAGE | jq -r '.[0].Id'`" },
+	{ "size", 's', OPTION_IGNORED_FLAG, 0, NULL, NULL },
+	{ NULL },
+};
+
 static struct json *names_of(struct store *store, struct arena *arena, const struct digest *id)
 {
 	struct json *list = json_array(arena);
@@ -65,6 +72,8 @@ static int inspect_images(struct invocation *invocation, struct err *err)
 {
 	const struct inspect_options *o = invocation->options;
 	struct arena *arena = invocation->arena;
+	if (o->type && strcmp(o->type, "image") != 0)
+		return err_set(err, ERR_USAGE, "invalid type \"%s\": kiln keeps images only", o->type);
 	scope_store struct store *store = NULL;
 	if (invocation_store(invocation, STORE_CREATE | STORE_NO_SWEEP, &store, err) < 0)
 		return -1;
@@ -95,6 +104,7 @@ const struct command command_inspect = {
 	.synopsis = "[OPTIONS] IMAGE...",
 	.summary = "Print an image's configuration as JSON",
 	.options = options,
+	.foreign = foreign_options,
 	.options_size = sizeof(struct inspect_options),
 	.min_args = 1,
 	.max_args = SIZE_MAX,

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 struct load_options {
-	const char *input;
+	const char *input, *platform;
 	bool quiet;
 };
 
@@ -15,6 +15,8 @@ struct load_options {
 static const struct option_spec options[] = {
 	{ "input", 'i', OPTION_STRING, AT(input), "PATH",
 	  "archive or OCI layout directory; standard input without it" },
+	{ "platform", 0, OPTION_STRING, AT(platform), "OS/ARCH",
+	  "of several, load this one (default: this machine's)" },
 	{ "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "print nothing" },
 	{ NULL },
 };
@@ -29,6 +31,8 @@ static int load_images(struct invocation *invocation, struct err *err)
 	struct image_loaded *loaded;
 	size_t count;
 	struct platform platform = platform_host();
+	if (o->platform && platform_parse(arena, o->platform, &platform, err) < 0)
+		return err->kind = ERR_USAGE, -1;
 	if (invocation_store(invocation, STORE_CREATE, &store, err) < 0 ||
 	    image_load(store, arena, o->input ? o->input : "-", NULL, true, &platform, &loaded, &count, err) < 0)
 		return -1;

@@ -10,9 +10,12 @@ kiln_SOURCES = \
 	src/cmd/build-values.h \
 	src/cmd/call.c \
 	src/cmd/call.h \
+	src/cmd/completion.c \
 	src/cmd/doctor.c \
 	src/cmd/history.c \
 	src/cmd/images.c \
+	src/cmd/images-filter.c \
+	src/cmd/images-filter.h \
 	src/cmd/import.c \
 	src/cmd/inspect.c \
 	src/cmd/load.c \

@@ -10,18 +10,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct command *const commands[] = {
-	&command_build,   &command_run,    &command_images, &command_history, &command_inspect,
-	&command_tag,     &command_rmi,    &command_save,   &command_load,    &command_import,
-	&command_unshare, &command_system, &command_doctor, &command_version,
+const struct command *const commands[] = {
+	&command_build,   &command_run,        &command_images,  &command_history,
+	&command_inspect, &command_tag,        &command_rmi,     &command_save,
+	&command_load,    &command_import,     &command_unshare, &command_system,
+	&command_doctor,  &command_completion, &command_version, NULL,
 };
+enum { COMMANDS = ARRAY_LEN(commands) - 1 };
 
 struct globals {
 	const char *root, *isolation, *view, *log_level;
 	bool version;
 };
 
-static const struct option_spec global_options[] = {
+const struct option_spec global_options[] = {
 	{ "root", 0, OPTION_STRING, offsetof(struct globals, root), "DIR",
 	  "the store (default $KILN_ROOT, else $XDG_DATA_HOME/kiln)" },
 	{ "isolation", 0, OPTION_STRING, offsetof(struct globals, isolation), "RUNG", "auto, mapped, single" },
@@ -35,7 +37,7 @@ static void print_help(void)
 {
 	printf("Usage: kiln [OPTIONS] COMMAND\n\nBuilds container images without root and without a "
 	       "daemon.\n\nCommands:\n");
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+	for (size_t i = 0; i < COMMANDS; i++)
 		printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	printf("\nOptions:\n");
 	for (const struct option_spec *o = global_options; o->name; o++) {
@@ -89,8 +91,8 @@ static const struct command *find_command(int argc, char **argv, int *words, str
 	if (alias)
 		return alias;
 	*words = 1;
-	const char *names[ARRAY_LEN(commands)];
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+	const char *names[COMMANDS];
+	for (size_t i = 0; i < COMMANDS; i++) {
 		names[i] = commands[i]->name;
 		if (strcmp(names[i], name) == 0)
 			return commands[i];
@@ -100,7 +102,7 @@ static const struct command *find_command(int argc, char **argv, int *words, str
 			argc > 1 ? argv[1] : "");
 		return NULL;
 	}
-	const char *nearest = text_nearest(name, names, ARRAY_LEN(names));
+	const char *nearest = text_nearest(name, names, COMMANDS);
 	err_set(err, ERR_USAGE, "'%s' is not a kiln command%s%s%s; see `kiln --help`", name,
 		nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
 	return NULL;

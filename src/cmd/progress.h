@@ -17,7 +17,7 @@ struct progress {
 	unsigned last_step; /* of the line printed last: a blank line goes between steps */
 	bool last_has_ended;
 	unsigned step_max;
-	struct strvec started; /* rawjson: when each step began, by its number */
+	struct strvec started;  /* rawjson: when each step began, by its number */
 	struct strbuf warnings; /* of the build checks, a line each, until they are printed */
 	size_t warning_count;
 };

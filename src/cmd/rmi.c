@@ -13,6 +13,7 @@ struct rmi_options {
 static const struct option_spec options[] = {
 	{ "force", 'f', OPTION_FLAG, offsetof(struct rmi_options, force), NULL,
 	  "no error for what is not there; all names of an id" },
+	{ "no-prune", 0, OPTION_IGNORED_FLAG, 0, NULL, NULL },
 	{ NULL },
 };
 
@@ -73,23 +74,26 @@ static int remove_images(struct invocation *invocation, struct err *err)
 {
 	const struct rmi_options *o = invocation->options;
 	scope_store struct store *store = NULL;
+	bool has_failed = false;
 	if (invocation_store(invocation, STORE_CREATE, &store, err) < 0)
 		return -1;
 	for (size_t i = 0; i < invocation->arg_count; i++) {
 		struct err failed;
-		if (remove_one(store, invocation->arena, invocation->args[i], o->force, &failed) < 0) {
-			if (o->force && failed.kind == ERR_NOT_FOUND)
-				continue;
-			*err = failed;
-			return -1;
-		}
+		if (remove_one(store, invocation->arena, invocation->args[i], o->force, &failed) == 0 ||
+		    (o->force && failed.kind == ERR_NOT_FOUND))
+			continue;
+		/* The others go all the same, as with docker; the last reason is told by the exit. */
+		if (has_failed)
+			fprintf(stderr, "kiln: %s\n", err->msg);
+		*err = failed;
+		has_failed = true;
 	}
 	/* What nothing reaches any more is freed now if nobody else is at work, else by the next prune. */
 	int64_t freed;
 	struct err busy;
 	if (store_prune(store, 0, 0, &freed, &busy) < 0)
 		log_debug("prune: %s", busy.msg);
-	return 0;
+	return has_failed ? -1 : 0;
 }
 
 const struct command command_rmi = {

@@ -28,7 +28,20 @@ static const struct option_spec options[] = {
 	{ "hostname", 'h', OPTION_STRING, AT(hostname), "NAME", "host name" },
 	{ "tty", 't', OPTION_FLAG, AT(tty), NULL, "use the terminal" },
 	{ "interactive", 'i', OPTION_FLAG, AT(interactive), NULL, "pass standard input on" },
+	{ NULL },
+};
+
+#define NO_PORTS "a run has the network of this machine (--network host), and its ports are this machine's"
+
+static const struct option_spec foreign_options[] = {
 	{ "name", 0, OPTION_IGNORED, 0, "NAME", NULL },
+	{ "init", 0, OPTION_IGNORED_FLAG, 0, NULL, "the command itself is process 1" },
+	{ "pull", 0, OPTION_IGNORED, 0, "WORD", "this version of kiln talks to no registry" },
+	{ "detach", 'd', OPTION_REFUSED_FLAG, 0, NULL,
+	  "kiln has no daemon that a run could stay with: end the command line with &" },
+	{ "publish", 'p', OPTION_REFUSED, 0, "PORTS", NO_PORTS },
+	{ "publish-all", 'P', OPTION_REFUSED_FLAG, 0, NULL, NO_PORTS },
+	{ "privileged", 0, OPTION_REFUSED_FLAG, 0, NULL, "a run gets the rights of kiln's cage, no more" },
 	{ NULL },
 };
 
@@ -247,6 +260,7 @@ const struct command command_run = {
 	.synopsis = "[OPTIONS] IMAGE [COMMAND [ARG...]]",
 	.summary = "Run a command in an image",
 	.options = options,
+	.foreign = foreign_options,
 	.options_size = sizeof(struct run_options),
 	.min_args = 1,
 	.max_args = SIZE_MAX,

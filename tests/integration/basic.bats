@@ -105,7 +105,7 @@ teardown_file() {
 	run -0 kiln history sized
 	says IMAGE 'CREATED BY' SIZE 1MB 0B
 	run -0 kiln history --no-trunc --format json sized
-	equal "$(jq -s 'map(select(.Size == 1000000)) | length' <<<"$output")" 1
+	equal "$(jq -s 'map(select(.Bytes == 1000000)) | length' <<<"$output")" 1
 	equal "$(jq -rs '.[0].CreatedBy' <<<"$output")" 'CMD ["true"]'
 }
 

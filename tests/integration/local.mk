@@ -7,6 +7,7 @@ integration_tests = \
 	tests/integration/cache.bats \
 	tests/integration/check.bats \
 	tests/integration/cli.bats \
+	tests/integration/commands.bats \
 	tests/integration/copy.bats \
 	tests/integration/debian.bats \
 	tests/integration/instructions.bats \

@@ -360,7 +360,10 @@ ID|AGO|RUN /bin/sh -c dd if=/dev/zero of=/zeros bs=…|1.5MB|buildkit.dockerfile
 	run -0 kiln history -q told
 	equal "${#lines[@]}" 3
 	run -0 kiln history --format json told
-	equal "$(jq -s '.[0].Size' <<<"$output")" 1500000
+	equal "$(jq -cs '.[0]|[.Size,.Bytes]' <<<"$output")" '["1.5MB",1500000]'
+	run -0 kiln history --human=false told
+	equal "$(awk 'NR == 2 { print $NF, $(NF - 1); print $2 }' <<<"$output")" "buildkit.dockerfile.v0 1500000
+$(kiln inspect told | jq -r '.[0].Created')"
 	run -1 kiln history not-there
 	says 'not in the store'
 	run -0 kiln inspect told base

@@ -65,6 +65,7 @@ unit_tests = \
 	tests/unit/test-sandbox-emulate-calls \
 	tests/unit/test-sandbox-enter \
 	tests/unit/test-sandbox-etc \
+	tests/unit/test-sandbox-foreign \
 	tests/unit/test-sandbox-idmap \
 	tests/unit/test-sandbox-mounts \
 	tests/unit/test-sandbox-network \
@@ -169,6 +170,7 @@ tests_unit_test_sandbox_emulate_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_emulate_calls_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_enter_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_etc_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_foreign_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_idmap_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_mounts_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_network_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
