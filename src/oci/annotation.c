@@ -31,9 +31,11 @@ static int take_platform(struct arena *arena, const char *text, size_t len, stru
 	const char *platform = arena_strndup(arena, text, len);
 
 	out->has_platform = true;
-	if (platform_parse(arena, platform, &out->platform, err) < 0)
-		return err->kind = ERR_USAGE, err_wrap(err, "invalid platform \"%s\"", platform);
-	return 0;
+	if (platform_parse(arena, platform, &out->platform, err) == 0)
+		return 0;
+	if (err)
+		err->kind = ERR_USAGE;
+	return err_wrap(err, "invalid platform \"%s\"", platform);
 }
 
 static int invalid_type(const char *type, size_t len, struct err *err)

@@ -14,6 +14,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz-passwd \
 	tests/fuzz/fuzz-profile \
 	tests/fuzz/fuzz-recipe \
+	tests/fuzz/fuzz-options \
 	tests/fuzz/fuzz-reference \
 	tests/fuzz/fuzz-subid \
 	tests/fuzz/fuzz-tar
@@ -68,6 +69,9 @@ tests_fuzz_fuzz_profile_LDADD = $(sandbox_libs)
 tests_fuzz_fuzz_recipe_SOURCES = tests/fuzz/fuzz-recipe.c $(fuzz_main)
 tests_fuzz_fuzz_recipe_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_recipe_LDADD = $(layer_libs)
+tests_fuzz_fuzz_options_SOURCES = tests/fuzz/fuzz-options.c $(fuzz_main)
+tests_fuzz_fuzz_options_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_options_LDADD = $(oci_libs)
 tests_fuzz_fuzz_reference_SOURCES = tests/fuzz/fuzz-reference.c $(fuzz_main)
 tests_fuzz_fuzz_reference_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_reference_LDADD = $(oci_libs)
