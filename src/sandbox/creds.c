@@ -265,6 +265,13 @@ void creds_after_exec(struct creds *creds, const struct creds_file *file, uint64
 	creds->keep_caps = false;
 }
 
+void creds_as_real(struct creds *creds)
+{
+	creds->uid[ID_FS] = creds->uid[ID_REAL];
+	creds->gid[ID_FS] = creds->gid[ID_REAL];
+	creds->effective = creds->uid[ID_REAL] == 0 ? creds->permitted : 0;
+}
+
 bool creds_may(const struct creds *creds, const struct creds_file *file, unsigned want)
 {
 	unsigned shift = file->uid == creds->uid[ID_FS] ? 6 : creds_in_group(creds, file->gid) ? 3 : 0;

@@ -53,6 +53,8 @@ struct creds_file {
 /* The credentials after an execve of file, whose capabilities are file_permitted and file_inheritable (0: none). */
 void creds_after_exec(struct creds *creds, const struct creds_file *file, uint64_t file_permitted,
 		      uint64_t file_inheritable);
+/* The credentials by which access(2) judges: those of the real user (AT_EACCESS: not these). */
+void creds_as_real(struct creds *creds);
 /* May creds do want (of 4 read, 2 write, 1 execute) with file? */
 bool creds_may(const struct creds *creds, const struct creds_file *file, unsigned want);
 

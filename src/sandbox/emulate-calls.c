@@ -67,6 +67,9 @@ static const struct call_row rows[] = {
 	{ "fchmod", call_chmod, 0, -1, -1, EMPTY, 1, -1, -1 },
 	{ "fchmodat", call_chmod, 0, 1, -1, 0, 2, -1, -1 },
 	{ "fchmodat2", call_chmod, 0, 1, 3, 0, 2, -1, -1 },
+	{ "access", call_access, -1, 0, -1, 0, 1, -1, -1 },
+	{ "faccessat", call_access, 0, 1, -1, 0, 2, -1, -1 },
+	{ "faccessat2", call_access, 0, 1, 3, 0, 2, -1, -1 },
 
 	{ "open", call_open, -1, 0, -1, 0, 1, 2, -1 },
 	{ "creat", call_open, -1, 0, -1, 0, -1, 1, -1 },
@@ -242,13 +245,15 @@ static bool add_some(struct arena *arena, struct profile *profile, const char *n
 	return is_open || is_openat || is_limit || strcmp(name, "prctl") == 0 || strcmp(name, "prlimit64") == 0;
 }
 
-static void add_name(struct arena *arena, struct profile *profile, const char *name)
+static void add_name(struct arena *arena, struct profile *profile, const char *name, bool begins_as_root)
 {
-	if (!add_some(arena, profile, name))
+	bool is_whole = !begins_as_root && (strcmp(name, "open") == 0 || strcmp(name, "openat") == 0);
+
+	if (is_whole || !add_some(arena, profile, name))
 		add_rule(arena, profile, name, (struct scmp_arg_cmp){ 0 });
 }
 
-int emulate_filter(struct filter *filter, struct err *err)
+int emulate_filter(bool begins_as_root, struct filter *filter, struct err *err)
 {
 	scope_arena struct arena arena = { 0 };
 	struct profile profile = { .default_action = SCMP_ACT_ALLOW };
@@ -258,8 +263,8 @@ int emulate_filter(struct filter *filter, struct err *err)
 	if (compat_arch_of(native_arch))
 		profile.arches[profile.arch_count++] = compat_arch_of(native_arch);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		add_name(&arena, &profile, rows[i].name);
+		add_name(&arena, &profile, rows[i].name, begins_as_root);
 	for (size_t i = 0; i < ARRAY_LEN(compat_rows); i++)
-		add_name(&arena, &profile, compat_rows[i].name);
+		add_name(&arena, &profile, compat_rows[i].name, begins_as_root);
 	return filter_compile(&profile, filter, err);
 }

@@ -390,8 +390,8 @@ int64_t call_openat2(struct call *call)
 	if (result < 0)
 		return result;
 	const struct opening opening = { .flags = (int)how.flags, .mode = (mode_t)how.mode };
-	bool may_write = (how.flags & (O_CREAT | O_ACCMODE | O_TRUNC)) || (how.flags & O_TMPFILE) == O_TMPFILE;
-	return may_write ? do_open(call, &opening, how.resolve == 0) : ANSWER_CONTINUE;
+	bool makes = (how.flags & O_CREAT) || (how.flags & O_TMPFILE) == O_TMPFILE;
+	return do_open(call, &opening, how.resolve == 0 || !makes);
 }
 
 /* ---- removing and renaming: rights only ---- */

@@ -10,7 +10,7 @@
 #include "emulate.h"
 #include "kiln/base/scope.h"
 
-/* chown and chmod. In the table, a and b are the arguments with the ids, or a the one with the mode. */
+/* chown, chmod and access. In the table, a and b are the arguments with the ids, or a the one with the mode. */
 
 /* inode_owner_or_capable and setattr_prepare of the kernel. */
 static bool may_chown(const struct creds *creds, const struct seen *seen, uint32_t uid, uint32_t gid)
@@ -100,4 +100,25 @@ int64_t call_chmod(struct call *call)
 	char path[32];
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return fchmodat(AT_FDCWD, path, mode, 0) < 0 ? -errno : 0;
+}
+
+int64_t call_access(struct call *call)
+{
+	unsigned want = (unsigned)call_arg(call, call->row->a) & 7;
+	struct seen seen;
+	struct creds creds;
+	int result = tracee_creds(call, &creds);
+
+	if (result < 0)
+		return result;
+	if (!(call_flags(call) & AT_EACCESS))
+		creds_as_real(&creds);
+	if (want == F_OK || creds_has(&creds, CAP_DAC_OVERRIDE))
+		return ANSWER_CONTINUE;
+	scope_fd int fd = tracee_open(call, call_flags(call));
+	seen.fd = fd;
+	if (fd < 0 || seen_load(&seen) < 0 || seen.is_foreign)
+		return ANSWER_CONTINUE;
+	const struct creds_file file = seen_as_file(&seen);
+	return creds_may(&creds, &file, want) ? ANSWER_CONTINUE : -EACCES;
 }

@@ -341,7 +341,7 @@ int seen_load(struct seen *seen)
 	if (fstat(seen->fd, &seen->st) < 0)
 		return -errno;
 	int found = owner_read(seen->fd, seen->st.st_mode, &owner);
-	seen->is_foreign = seen->st.st_uid != 0;
+	seen->is_foreign = seen->st.st_uid != 0 || is_in_proc(seen->fd);
 	seen->is_recorded = found > 0;
 	if (found > 0) {
 		seen->st.st_uid = owner.uid;

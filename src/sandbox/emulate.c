@@ -73,12 +73,12 @@ static int receive_fd(int socket)
 	return fd;
 }
 
-int emulate_attach(int supervisor_fd, struct err *err)
+int emulate_attach(int supervisor_fd, bool begins_as_root, struct err *err)
 {
 	scope_filter struct filter filter = { 0 };
 	char byte;
 
-	if (emulate_filter(&filter, err) < 0)
+	if (emulate_filter(begins_as_root, &filter, err) < 0)
 		return -1;
 	scope_fd int listener = filter_load_listener(&filter, err);
 	if (listener < 0)
@@ -329,7 +329,7 @@ int setup_supervisor(struct setup *setup, struct err *err)
 	/* Until exec this memory belongs to the caller's user namespace, where the supervisor has no rights. */
 	if (caps_set(caps_of_step(), err) < 0 || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
 		return -1;
-	return emulate_attach(ours, err);
+	return emulate_attach(ours, setup->cage->user.uid == 0, err);
 }
 
 /* ---- the probe ---- */
@@ -342,7 +342,7 @@ static int try_listener(int channel, void *arg, struct err *err)
 	(void)arg;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(err, "no_new_privs");
-	if (emulate_filter(&filter, err) < 0)
+	if (emulate_filter(true, &filter, err) < 0)
 		return -1;
 	scope_fd int fd = filter_load_listener(&filter, err);
 	return fd < 0 ? -1 : 0;

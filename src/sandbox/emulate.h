@@ -86,14 +86,15 @@ static inline int call_flags(const struct call *call)
 
 /* The row of a call of this architecture (AUDIT_ARCH_*), NULL if it is not known. */
 const struct call_row *emulate_row(uint32_t arch, int number);
-/* The filter that hands the calls over, with the architectures of the step's profile. */
-int emulate_filter(struct filter *filter, struct err *err) MUST_CHECK;
+/* The filter that hands the calls over. Files that are opened for reading concern only who is not root: a step that begins as root
+   is spared the cost, and who it becomes there may read what root may. */
+int emulate_filter(bool begins_as_root, struct filter *filter, struct err *err) MUST_CHECK;
 
 /* ---- emulate.c: the processes ---- */
 
 /* setup_supervisor (setup.h) forks: the child goes on to become the command, this process serves it and ends with its status.
    The child loads the filter and gives the supervisor its end: */
-int emulate_attach(int supervisor_fd, struct err *err) MUST_CHECK;
+int emulate_attach(int supervisor_fd, bool begins_as_root, struct err *err) MUST_CHECK;
 /* Does all that this needs work here? For the probe; in the user namespace. */
 int emulation_works(struct err *err) MUST_CHECK;
 
@@ -133,8 +134,9 @@ int tracee_dir(const struct call *call);
 struct seen {
 	int fd;
 	struct stat st;
-	bool is_recorded, is_foreign; /* foreign: its real owner is nobody of this namespace */
-	char device[32];              /* "c:1:3" of a placeholder, or "" */
+	bool is_recorded,
+		is_foreign; /* foreign: its owner is nobody of this namespace, or the kernel's affair (/proc) */
+	char device[32];    /* "c:1:3" of a placeholder, or "" */
 };
 int seen_load(struct seen *seen);
 struct creds_file seen_as_file(const struct seen *seen);
@@ -145,7 +147,7 @@ emulate_call call_get_id, call_get_three_ids, call_get_groups, call_set_uid, cal
 emulate_call call_set_two_gids, call_set_three_uids, call_set_three_gids, call_set_fs_uid, call_set_fs_gid;
 emulate_call call_set_groups, call_get_caps, call_set_caps, call_prctl, call_get_limit, call_set_limit, call_prlimit;
 emulate_call call_stat, call_statx;
-emulate_call call_chown, call_chmod;
+emulate_call call_chown, call_chmod, call_access;
 emulate_call call_open, call_openat2, call_mkdir, call_mknod, call_symlink;
 emulate_call call_get_xattr, call_list_xattrs, call_set_xattr, call_remove_xattr;
 emulate_call call_exec, call_chroot;

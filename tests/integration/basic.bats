@@ -47,8 +47,8 @@ teardown_file() {
 	says 'COPY file .' 'RUN echo "hello $WHO" >made' DONE
 	in_image app
 	equal "$output" $'hello world\nfrom the context'
-	in_image app /proc/self/status
-	[[ "$output" =~ Uid:[[:space:]]+1000 ]]
+	in_image --entrypoint id app -u
+	equal "$output" 1000
 }
 
 @test "a second build of the same is cached and is the same image" {
@@ -379,7 +379,8 @@ teardown_file() {
 	END
 	echo never | SECRET=leaked run -0 kiln build -t world .
 	in_image world cat /stdin /id /pid
-	equal "$output" $'0\n0\n1'
+	# Process 1 is the command, or its supervisor.
+	[[ "$output" =~ ^0$'\n'0$'\n'[12]$ ]]
 	in_image world cat /env
 	says_not SECRET leaked KILN
 	says PATH=

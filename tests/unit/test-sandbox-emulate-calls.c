@@ -236,6 +236,18 @@ static void bad_arguments(void)
 	CHECK_FAILS(fchownat(AT_FDCWD, "/tmp/loop", 1, 1, 0), ELOOP);
 }
 
+static void access_is_judged_by_the_real_user(void)
+{
+	CHECK(mknodat(AT_FDCWD, "/tmp/f", S_IFREG | 0600, 0) == 0 && fchownat(AT_FDCWD, "/tmp/f", 7, 7, 0) == 0);
+	CHECK(setresuid(7, 8, 0) == 0);
+	CHECK(faccessat(AT_FDCWD, "/tmp/f", W_OK, 0) == 0);
+	CHECK_FAILS(faccessat(AT_FDCWD, "/tmp/f", R_OK, AT_EACCESS), EACCES);
+	CHECK_FAILS(faccessat(AT_FDCWD, "/etc", W_OK, 0), EACCES);
+	CHECK_FAILS(faccessat(AT_FDCWD, "/tmp/f", X_OK, 0), EACCES);
+	CHECK(faccessat(AT_FDCWD, "/bin/program", X_OK, 0) == 0 && faccessat(AT_FDCWD, "/tmp", W_OK, 0) == 0);
+	CHECK_FAILS(faccessat(AT_FDCWD, "/missing", W_OK, 0), ENOENT);
+}
+
 static void pipes_and_sockets(void)
 {
 	int ends[2];
@@ -315,6 +327,7 @@ static const struct {
 	{ "the_limit", the_limit },
 	{ "ways_to_make_a_file", ways_to_make_a_file },
 	{ "bad_arguments", bad_arguments },
+	{ "access_is_judged_by_the_real_user", access_is_judged_by_the_real_user },
 	{ "pipes_and_sockets", pipes_and_sockets },
 	{ "records_are_hidden", records_are_hidden },
 	{ "access_lists", access_lists },
@@ -375,10 +388,11 @@ static void run_program(void **state, const char *function, const char *output)
 
 program_test(threads) program_test(threads_share_who_they_are) program_test(children)
 	program_test(grandchildren_of_the_dead) program_test(ids) program_test(capabilities) program_test(the_limit)
-		program_test(ways_to_make_a_file) program_test(bad_arguments) program_test(pipes_and_sockets)
-			program_test(records_are_hidden) program_test(access_lists)
+		program_test(ways_to_make_a_file) program_test(bad_arguments)
+			program_test(access_is_judged_by_the_real_user) program_test(pipes_and_sockets)
+				program_test(records_are_hidden) program_test(access_lists)
 
-				static void a_set_id_program_changes_who_one_is(void **state)
+					static void a_set_id_program_changes_who_one_is(void **state)
 {
 	const char *const argv[] = { "/bin/program", "who", NULL };
 	scope_fd int usr = openat(AT_FDCWD, "/usr", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -410,6 +424,7 @@ int main(int argc, char **argv)
 		cage_test(test_the_limit),
 		cage_test(test_ways_to_make_a_file),
 		cage_test(test_bad_arguments),
+		cage_test(test_access_is_judged_by_the_real_user),
 		cage_test(test_pipes_and_sockets),
 		cage_test(test_records_are_hidden),
 		cage_test(test_access_lists),

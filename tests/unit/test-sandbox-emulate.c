@@ -90,6 +90,20 @@ static void another_user_is_kept_out_of_roots_directories(void **state)
 	step_end(&step);
 }
 
+static void another_user_cannot_read_what_is_roots_alone(void **state)
+{
+	struct step step = step_in(state);
+
+	run_script(&step, "echo secret >/etc/secret; chmod 600 /etc/secret; echo for all >/etc/all");
+	step.cage.user = (struct user){ .uid = 1000, .gid = 1000, .home = "/tmp" };
+	run_script(&step, "cat /etc/secret 2>/dev/null; cat /etc/all; test -s /proc/self/environ || head -c 4 "
+			  "/proc/self/environ\n"
+			  "echo; echo 900 >/proc/self/oom_score_adj && echo y >/dev/null && ls /bin/sh; test -r "
+			  "/etc/secret || echo no");
+	assert_output(&step, "for all\nPATH\n/bin/sh\nno\n");
+	step_end(&step);
+}
+
 static void the_sticky_bit_protects_files_of_others(void **state)
 {
 	struct step step = step_in(state);
@@ -204,6 +218,7 @@ int main(void)
 		cage_test(chown_takes_set_id_bits_away_as_the_kernel_does),
 		cage_test(another_user_makes_files_of_its_own),
 		cage_test(another_user_is_kept_out_of_roots_directories),
+		cage_test(another_user_cannot_read_what_is_roots_alone),
 		cage_test(the_sticky_bit_protects_files_of_others),
 		cage_test(files_inherit_the_group_of_a_set_group_id_directory),
 		cage_test(an_exec_that_fails_changes_nobody),
