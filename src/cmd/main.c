@@ -180,7 +180,9 @@ static int apply_globals(struct invocation *invocation, const struct globals *gl
 			return -1;
 		log_set_level(level);
 	}
-	if (globals->isolation && isolation_parse(&invocation->isolation, globals->isolation, err) < 0)
+	/* docker build has an option of this name too, and on Linux one word for it. */
+	bool is_default = globals->isolation && strcmp(globals->isolation, "default") == 0;
+	if (globals->isolation && !is_default && isolation_parse(&invocation->isolation, globals->isolation, err) < 0)
 		return -1;
 	if (globals->view && view_kind_parse(&invocation->view, globals->view, err) < 0)
 		return -1;

@@ -122,7 +122,7 @@ printed() {
 	says 'invalid entitlement'
 	run -0 kiln build -q --provenance=false --sbom=false --attest type=provenance,disabled=true --allow network.host \
 		--push=false --rm --force-rm --compress --load --disable-content-trust --layers --rewrite-timestamp \
-		--no-push --cleanup --force --use-new-run .
+		--no-push --cleanup --force --use-new-run --isolation default .
 	equal "$(wc -l <<<"$output")" 1
 	run -0 kiln build -q --memory 1g -m 1g --cpu-shares 2 -c 2 --cpuset-cpus 0 --builder default --snapshot-mode redo \
 		--cache-repo r --registry-mirror m --verbosity debug --security-opt x --format docker --reproducible \
