@@ -207,8 +207,10 @@ int64_t call_get_caps(struct call *call)
 		return result == -EINVAL ? 0 : result;
 	if (result < 0)
 		return result;
-	if (header.pid > 0)
+	if (header.pid > 0) {
 		of.pid = header.pid;
+		of.proc_pid = tracee_proc_pid(call->emulator, header.pid);
+	}
 	result = tracee_creds(&of, &creds);
 	if (result < 0)
 		return header.pid > 0 ? -ESRCH : result;

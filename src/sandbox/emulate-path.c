@@ -37,9 +37,9 @@ static int open_start(const struct call *call, int dir_fd)
 	char name[48];
 
 	if (dir_fd == AT_FDCWD)
-		snprintf(name, sizeof(name), "%d/cwd", call->pid);
+		snprintf(name, sizeof(name), "%d/cwd", call->proc_pid);
 	else if (dir_fd >= 0)
-		snprintf(name, sizeof(name), "%d/fd/%d", call->pid, dir_fd);
+		snprintf(name, sizeof(name), "%d/fd/%d", call->proc_pid, dir_fd);
 	else
 		return -EBADF;
 	int fd = openat(call->emulator->proc_fd, name, O_PATH | O_CLOEXEC);
@@ -50,7 +50,7 @@ static int open_root(const struct call *call)
 {
 	char name[32];
 
-	snprintf(name, sizeof(name), "%d/root", call->pid);
+	snprintf(name, sizeof(name), "%d/root", call->proc_pid);
 	int fd = openat(call->emulator->proc_fd, name, O_PATH | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
@@ -80,9 +80,9 @@ bool tracee_quick_path(struct call *call, int dir_fd, const char *path, char *ou
 			return false;
 		len = snprintf(out, size, "%s", path);
 	} else if (dir_fd == AT_FDCWD) {
-		len = snprintf(out, size, "/proc/%d/cwd/%s", call->pid, path);
+		len = snprintf(out, size, "/proc/%d/cwd/%s", call->proc_pid, path);
 	} else {
-		len = snprintf(out, size, "/proc/%d/fd/%d%s%s", call->pid, dir_fd, *path ? "/" : "", path);
+		len = snprintf(out, size, "/proc/%d/fd/%d%s%s", call->proc_pid, dir_fd, *path ? "/" : "", path);
 	}
 	return len > 0 && (size_t)len < size;
 }
@@ -165,9 +165,9 @@ static int follow_in_proc(struct walk *walk, int link_fd, const char *name)
 	ssize_t len;
 
 	if (text_equal(name, "self"))
-		snprintf(target, sizeof(target), "%d", walk->call->pid);
+		snprintf(target, sizeof(target), "%d", walk->call->proc_pid);
 	else if (text_equal(name, "thread-self"))
-		snprintf(target, sizeof(target), "%d/task/%d", walk->call->pid, walk->call->pid);
+		snprintf(target, sizeof(target), "%d/task/%d", walk->call->proc_pid, walk->call->proc_pid);
 	else if (text_equal(name, "mounts") || text_equal(name, "net")) {
 		len = readlinkat(link_fd, "", target, sizeof(target) - 1);
 		if (len < 0)

@@ -5,12 +5,44 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "emulate.h"
 #include "kiln/base/file.h"
 #include "kiln/base/scope.h"
+
+/* ---- its name in /proc ---- */
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* Linux 6.9: of a thread that is not the first of its process */
+#endif
+
+static int open_pidfd(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, PIDFD_THREAD);
+
+	return fd < 0 && errno == EINVAL ? (int)syscall(SYS_pidfd_open, pid, 0) : fd;
+}
+
+/* Where a container forbids a fresh /proc, the step has that of an outer pid namespace, in which processes have other
+   numbers. What is said there about a file that stands for a process uses those. */
+pid_t tracee_proc_pid(const struct emulator *emulator, pid_t pid)
+{
+	scope_strbuf struct strbuf text = { 0 };
+	char name[48];
+
+	if (emulator->has_own_proc)
+		return pid;
+	scope_fd int fd = open_pidfd(pid);
+	snprintf(name, sizeof(name), "self/fdinfo/%d", fd);
+	if (fd < 0 || file_read(emulator->proc_fd, name, 4096, &text, NULL) < 0)
+		return -1;
+	const char *line = strstr(strbuf_str(&text), "\nPid:");
+	long found = line ? strtol(line + strlen("\nPid:"), NULL, 10) : -1;
+	return found > 0 && found <= INT_MAX ? (pid_t)found : -1;
+}
 
 /* ---- credentials ---- */
 
@@ -38,7 +70,7 @@ static bool runs_program(const struct call *call, const struct creds *pending)
 	char name[32];
 	struct stat st;
 
-	snprintf(name, sizeof(name), "%d/exe", call->pid);
+	snprintf(name, sizeof(name), "%d/exe", call->proc_pid);
 	return fstatat(call->emulator->proc_fd, name, &st, 0) == 0 && st.st_dev == pending->dev &&
 	       st.st_ino == pending->ino;
 }
@@ -87,7 +119,7 @@ static ssize_t transfer(const struct call *call, uint64_t address, void *bytes, 
 	if (count >= 0 || (errno != EPERM && errno != ENOSYS))
 		return count;
 	/* Docker's filter before 20.10.8 forbids the calls where it allows the file. */
-	snprintf(name, sizeof(name), "%d/mem", call->pid);
+	snprintf(name, sizeof(name), "%d/mem", call->proc_pid);
 	scope_fd int fd = openat(call->emulator->proc_fd, name, (is_write ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
@@ -139,7 +171,7 @@ mode_t tracee_umask(const struct call *call)
 	scope_strbuf struct strbuf status = { 0 };
 	char name[32];
 
-	snprintf(name, sizeof(name), "%d/status", call->pid);
+	snprintf(name, sizeof(name), "%d/status", call->proc_pid);
 	if (file_read(call->emulator->proc_fd, name, 65536, &status, NULL) < 0)
 		return 022;
 	const char *line = strstr(strbuf_str(&status), "\nUmask:");

@@ -145,6 +145,9 @@ static int64_t answer_call(struct call *call, const struct seccomp_notif *notif)
 {
 	call->notif = notif;
 	call->pid = (pid_t)notif->pid;
+	call->proc_pid = tracee_proc_pid(call->emulator, call->pid);
+	if (call->proc_pid < 0)
+		return -ESRCH;
 	call->is_compat = notif->data.arch != audit_arch();
 	call->row = emulate_row(notif->data.arch, notif->data.nr);
 	return call->row ? call->row->run(call) : -ENOSYS;
@@ -279,6 +282,17 @@ static void NO_RETURN supervise(struct emulator *emulator, int socket, int chann
 	serve(emulator);
 }
 
+static bool is_own_proc(int proc_fd)
+{
+	char target[16];
+	ssize_t len = readlinkat(proc_fd, "self", target, sizeof(target) - 1);
+
+	if (len <= 0)
+		return false;
+	target[len] = '\0';
+	return strtol(target, NULL, 10) == getpid();
+}
+
 /* The credentials that set-up would give the command on the `mapped` rung. */
 static int add_first_creds(struct emulator *emulator, const struct cage *cage)
 {
@@ -305,7 +319,9 @@ static int add_first_creds(struct emulator *emulator, const struct cage *cage)
 
 int setup_supervisor(struct setup *setup, struct err *err)
 {
-	struct emulator emulator = { .listener_fd = -1, .proc_fd = setup->proc_fd };
+	struct emulator emulator = { .listener_fd = -1,
+				     .proc_fd = setup->proc_fd,
+				     .has_own_proc = is_own_proc(setup->proc_fd) };
 	int ends[2];
 	sigset_t children, before;
 

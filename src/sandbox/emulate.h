@@ -35,6 +35,7 @@ struct emulator {
 	int listener_fd;
 	int proc_fd; /* the step's /proc */
 	pid_t command;
+	bool has_own_proc;    /* else /proc is that of an outer pid namespace */
 	uint64_t number_base; /* RLIMIT_RTTIME is this plus the number */
 	uint64_t number_hard;
 	struct creds_table table;
@@ -65,7 +66,8 @@ struct call {
 	struct emulator *emulator;
 	const struct seccomp_notif *notif;
 	const struct call_row *row;
-	pid_t pid; /* of the thread */
+	pid_t pid;      /* of the thread */
+	pid_t proc_pid; /* the same in /proc */
 	bool is_compat;
 	char path[PATH_MAX]; /* read by tracee_read_path */
 };
@@ -100,6 +102,8 @@ int emulation_works(struct err *err) MUST_CHECK;
 
 /* ---- emulate-tracee.c: a process that waits for an answer ---- */
 
+/* Its number in /proc, -1 if it has none. */
+pid_t tracee_proc_pid(const struct emulator *emulator, pid_t pid);
 /* Its credentials; what an execve left open is settled. -ESRCH. */
 int tracee_creds(struct call *call, struct creds *creds);
 int tracee_set_creds(struct call *call, const struct creds *creds);

@@ -186,6 +186,22 @@ same_image() {
 	build -t auto
 }
 
+# As in containers: a fresh /proc is refused, and in the outer one processes have other numbers.
+@test "where /proc is masked owners are emulated all the same" {
+	printf 'FROM tools\nRUN cd /tmp && touch f && chown 5:6 f ./f /proc/self/cwd/f && stat -c %%u:%%g f /tmp/f >/said\n' >Dockerfile
+	# shellcheck disable=SC2016 # the inner shell's
+	unshare --user --map-root-user --mount sh -c '
+		mount -t tmpfs tmpfs /proc/fs && exec "$@"' sh \
+		"$KILN" --root "$lab/masked" --isolation single import "$lab/tools.tar" tools >/dev/null ||
+		cannot_run "this user may not mount in a namespace"
+	# shellcheck disable=SC2016
+	unshare --user --map-root-user --mount sh -c '
+		mount -t tmpfs tmpfs /proc/fs && exec "$@"' sh \
+		"$KILN" --root "$lab/masked" --isolation single build -q -o type=tar,dest=out.tar . >/dev/null
+	equal "$(tar -xOf out.tar said)" $'5:6\n5:6'
+	kiln --root "$lab/masked" --isolation single system reset --force >/dev/null
+}
+
 @test "a command that ends leaves no process behind, and its status is kiln's" {
 	run -7 on single run tools sh -c 'sleep 1000 & su web -c "sleep 1000 &"; exit 7'
 	run -137 on single run tools sh -c 'kill -KILL $$'
