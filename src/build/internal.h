@@ -111,7 +111,7 @@ struct stage_run {
 	size_t index;
 	const char *name; /* for people: its name, or "stage-N" */
 	bool is_needed;
-	bool is_hidden_name; /* the only stage and unnamed: "[2/5]" */
+	bool is_hidden_name; /* the only stage: "[2/5]" */
 	bool is_uncached;    /* its steps run whatever the cache has */
 	/* Something in it was made anew although the cache had it (--no-cache-filter): how it came to be no longer tells
 	   what it is, and steps on it are found by its layers alone. */

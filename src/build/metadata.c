@@ -134,9 +134,6 @@ static void command_words(struct build *build, struct stage_run *stage, const st
 	if (in->is_json) {
 		*words = arena_memdup(build->arena, in->words, (in->word_count + 1) * sizeof(*in->words));
 		*count = in->word_count;
-	} else if (!*in->text) {
-		*words = NULL;
-		*count = 0;
 	} else {
 		stage_shell_command(build, stage, in->text, words, count);
 	}

@@ -178,7 +178,8 @@ static const char *step_name(struct build *build, const struct stage_run *stage,
 			    stage->is_hidden_name ? "" : " ", width, stage->step_number, stage->step_total, text);
 }
 
-/* What the user sees of an instruction: its line, and of a here-document that is the whole command its first line. */
+/* What the user sees of an instruction: its line with the keyword in capitals, and of a here-document that is the whole
+   command its first line. */
 static const char *step_label(struct build *build, const struct instruction *in, bool is_trigger)
 {
 	const char *first = "";
@@ -189,8 +190,10 @@ static const char *step_label(struct build *build, const struct instruction *in,
 		len = strcspn(first, "\r\n");
 		has_more = first[len + strspn(first + len, " \t\r\n")] != '\0';
 	}
-	const char *label = arena_printf(build->arena, "%s%s%s%.*s%s%s", is_trigger ? "ONBUILD " : "", in->original,
-					 len ? " (" : "", (int)len, first, has_more ? "..." : "", len ? ")" : "");
+	const char *rest = in->original + strcspn(in->original, " \t\v\f\r");
+	const char *label = arena_printf(build->arena, "%s%s%s%s%.*s%s%s", is_trigger ? "ONBUILD " : "",
+					 instruction_name(in->kind), rest, len ? " (" : "", (int)len, first,
+					 has_more ? "..." : "", len ? ")" : "");
 	return remote_redact(build->arena, label);
 }
 

@@ -174,17 +174,34 @@ static struct image *find_looked_up(const struct build *build, const struct stag
 	return NULL;
 }
 
+/* What is not there because it is no name at all is a mistake in the Dockerfile. */
+static int explain_name(struct build *build, const struct stage_run *stage, struct err *err)
+{
+	struct image_source source;
+	struct err cause;
+	if (err->kind != ERR_NOT_FOUND || image_source_parse(build->arena, stage->base_name, &source, &cause) == 0)
+		return -1;
+	return err_set(err, ERR_INPUT, "failed to parse stage name %s: %s", go_quoted(build->arena, stage->base_name),
+		       cause.msg);
+}
+
 static int begin_from_image(struct build *build, struct stage_run *stage, struct err *err)
 {
 	if (!stage->image)
 		stage->image = find_looked_up(build, stage);
 	if (!stage->image) {
 		struct image *image = arena_new(build->arena, struct image);
-		if (build_image_from(build, stage->base_name, &stage->platform, image, err) < 0)
-			return plan_suggest_stage(build, stage, stage->base_name, err);
+		if (build_image_from(build, stage->base_name, &stage->platform, image, err) < 0) {
+			plan_suggest_stage(build, stage, stage->base_name, err);
+			return explain_name(build, stage, err);
+		}
 		stage->image = image;
 	}
 	stage->config = image_config_clone(build->arena, &stage->image->config);
+	/* What another builder wrote may be relative or end with a slash: BuildKit's NormalizeWorkdir. */
+	const char *dir = stage->config->working_dir;
+	if (dir && *dir)
+		stage->config->working_dir = path_go_clean(build->arena, path_join(build->arena, "/", dir));
 	stage->base_history = stage->image->config.history_count;
 	stage->base_layers = stage->image->diff_id_count;
 	stage->base_id = stage->image->id;

@@ -605,3 +605,43 @@ f 644 0:0 /shift: 4|'
 	equal "$(created_by checked)" 'ENV a=b (empty)
 ARG token=1 (empty)'
 }
+
+@test "CMD and ENTRYPOINT without words are the shell's, as RUN without words is" {
+	printf 'FROM base\nCMD\n' >Dockerfile
+	build -t bare
+	equal "$(config bare .config.Cmd)" '["/bin/sh","-c",""]'
+	equal "$(created_by bare)" 'CMD ["/bin/sh" "-c" ""] (empty)'
+	printf 'FROM base\nENTRYPOINT\n' >Dockerfile
+	build -t bare
+	equal "$(config bare '[.config.Entrypoint,.config.Cmd]')" '[["/bin/sh","-c",""],null]'
+}
+
+@test "FROM: the base's directory is made clean and absolute, a name that is none is said to be" {
+	printf 'FROM scratch\nCOPY Dockerfile /\n' >Dockerfile
+	build -t plain
+	kiln save --format oci-dir -o layout plain
+	local manifest config new
+	manifest=$(jq -r '.manifests[0].digest|sub(":";"/")' layout/index.json)
+	config=$(jq -r '.config.digest|sub(":";"/")' "layout/blobs/$manifest")
+	jq -c '.config.WorkingDir="rel/dir/"' "layout/blobs/$config" >new
+	new=$(sha256sum <new | cut -c1-64)
+	mv new "layout/blobs/sha256/$new"
+	jq -c --arg d "sha256:$new" --argjson s "$(stat -c %s "layout/blobs/sha256/$new")" '.config.digest=$d|.config.size=$s' \
+		"layout/blobs/$manifest" >new
+	new=$(sha256sum <new | cut -c1-64)
+	mv new "layout/blobs/sha256/$new"
+	jq -c --arg d "sha256:$new" --argjson s "$(stat -c %s "layout/blobs/sha256/$new")" '.manifests[0].digest=$d|.manifests[0].size=$s' \
+		layout/index.json >new
+	mv new layout/index.json
+	printf 'FROM oci:layout\nCOPY Dockerfile x/\n' >Dockerfile
+	build -t on-relative -o type=tar,dest=out.tar
+	equal "$(config on-relative .config.WorkingDir)" '"/rel/dir"'
+	equal "$(tar -tf out.tar | tail -n 1)" rel/dir/x/Dockerfile
+	cannot_build 1 'failed to parse stage name "Upper"' 'lowercase' '>>> FROM Upper' <<<'FROM Upper'
+}
+
+@test "progress: keywords in capitals, a single stage without its name" {
+	printf 'from base as only\nrun true\nworkdir /x\n' >Dockerfile
+	build
+	says '[1/3] FROM' '[2/3] RUN true' '[3/3] WORKDIR /x'
+}
