@@ -28,7 +28,7 @@ cmd: base codec oci dockerfile view sandbox store image build
 # header: the files that may include it, both as extended regular expressions
 libraries='
 yajl/.*: src/codec/json.c
-archive(_entry)?\.h: src/codec/(libarchive|decompress|untar).c
+archive(_entry)?\.h: src/codec/libarchive.h
 openssl/.*: src/codec/digest.c
 (zlib|libdeflate)\.h: src/codec/(gzip|inflate).c
 isa-l.*|igzip_lib\.h: src/codec/inflate.c

@@ -6,6 +6,7 @@
 
 test_user=kiln-test
 # A user without sub-ids.
+# shellcheck disable=SC2034 # for those who read this file
 single_user=kiln-single
 
 say() {

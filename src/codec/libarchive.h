@@ -11,13 +11,13 @@
 #include <sys/types.h>
 
 /* libarchive is loaded when the first archive is read: with it come ICU, libxml2 and a dozen others. */
-#define LIBARCHIVE_FUNCTIONS(X)                                                                                   \
-	X(read_new)                                                                                               \
-	X(read_free)                                                                                              \
-	X(read_open)                                                                                              \
-	X(read_set_format) X(read_append_filter) X(read_next_header) X(read_header_position) X(read_data_block)   \
-		X(filter_bytes) X(error_string) X(set_error) X(entry_pathname) X(entry_symlink) X(entry_hardlink) \
-			X(entry_uid) X(entry_gid) X(entry_mode) X(entry_size) X(entry_xattr_reset) X(entry_xattr_next)
+/* clang-format off */
+#define LIBARCHIVE_FUNCTIONS(X)                                                                               \
+	X(read_new) X(read_free) X(read_open) X(read_set_format) X(read_append_filter) X(read_next_header)     \
+	X(read_header_position) X(read_data_block) X(filter_bytes) X(error_string) X(set_error)                \
+	X(entry_pathname) X(entry_symlink) X(entry_hardlink) X(entry_uid) X(entry_gid) X(entry_mode)           \
+	X(entry_size) X(entry_xattr_reset) X(entry_xattr_next)
+/* clang-format on */
 
 struct libarchive {
 #define LIBARCHIVE_MEMBER(name) __typeof__(archive_##name) *name;

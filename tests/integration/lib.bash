@@ -259,7 +259,7 @@ make_everything() {
 	echo a >tree/a
 	echo b >tree/sub/b
 	ln -s a tree/link
-	dockerfile <<-'END'
+	dockerfile Dockerfile <<-'END'
 		FROM tools AS start
 		RUN mkdir -p /d/sub /gone/deep /opaque/old /moved/x/y /stays /kinds \
 		 && for i in 1 2 3 4; do echo $i >/d/f$i; done \
