@@ -96,16 +96,18 @@ static const char *authority(const char *text)
    a bare '/', '?' or '#' is malformed, and must be recognised all the same: "user:pa/ss@host" has no port "pa". */
 static const char *find_at(const char *start)
 {
-	const char *at = NULL, *slash = NULL, *colon = NULL;
+	const char *at = NULL, *colon = NULL;
+	bool is_malformed = false;
 	for (const char *p = start; *p && !strchr(" \t\r\n\"'`<>", *p); p++) {
-		if (!slash && strchr("/?#", *p))
-			slash = p;
-		else if (*p == ':' && !slash && *start != '[')
-			colon = p;
-		if (slash && (at || !colon || strspn(colon + 1, "0123456789") == (size_t)(slash - colon) - 1))
-			break;
-		if (*p == '@')
+		if (*p == '@') {
 			at = p;
+		} else if (*p == ':' && !is_malformed && *start != '[') {
+			colon = p;
+		} else if (strchr("/?#", *p) && !is_malformed) {
+			is_malformed = !at && colon && strspn(colon + 1, "0123456789") != (size_t)(p - colon) - 1;
+			if (!is_malformed)
+				break;
+		}
 	}
 	return at;
 }
@@ -350,14 +352,13 @@ static int take_address(struct arena *arena, struct remote *remote, const char *
 {
 	const char *start = authority(address);
 	remote->url = address;
-	if (!start)
-		return 0;
-	const char *at = find_at(start), *host = at ? at + 1 : start;
+	const char *at = start ? find_at(start) : strchr(address, '@');
+	const char *host = at ? at + 1 : start;
 	if (!is_host_char(*host) && *host != '[')
 		return err_set(err, ERR_INPUT, "it has no host");
-	if (*host == '-' || *start == '-')
+	if (*host == '-' || *address == '-' || (start && *start == '-'))
 		return err_set(err, ERR_INPUT, "a host cannot begin with \"-\"");
-	if (!at)
+	if (!at || !start)
 		return 0;
 	const char *colon = memchr(start, ':', (size_t)(at - start));
 	const char *end = colon ? colon : at;

@@ -16,6 +16,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz-recipe \
 	tests/fuzz/fuzz-options \
 	tests/fuzz/fuzz-reference \
+	tests/fuzz/fuzz-remote \
 	tests/fuzz/fuzz-subid \
 	tests/fuzz/fuzz-tar
 check_PROGRAMS += $(fuzz_targets)
@@ -75,6 +76,9 @@ tests_fuzz_fuzz_options_LDADD = $(oci_libs)
 tests_fuzz_fuzz_reference_SOURCES = tests/fuzz/fuzz-reference.c $(fuzz_main)
 tests_fuzz_fuzz_reference_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_reference_LDADD = $(oci_libs)
+tests_fuzz_fuzz_remote_SOURCES = tests/fuzz/fuzz-remote.c $(fuzz_main)
+tests_fuzz_fuzz_remote_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_remote_LDADD = $(context_libs)
 tests_fuzz_fuzz_subid_SOURCES = tests/fuzz/fuzz-subid.c $(fuzz_main)
 tests_fuzz_fuzz_subid_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_subid_LDADD = $(sandbox_libs)

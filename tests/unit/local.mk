@@ -28,6 +28,7 @@ unit_tests = \
 	tests/unit/test-codec-untar \
 	tests/unit/test-context-chmod \
 	tests/unit/test-context-open \
+	tests/unit/test-context-remote \
 	tests/unit/test-context-cache \
 	tests/unit/test-context-copy \
 	tests/unit/test-context-digest \
@@ -133,6 +134,7 @@ tests_unit_test_codec_stream_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_codec_untar_LDADD = $(codec_libs) $(CMOCKA_LIBS)
 tests_unit_test_context_cache_LDADD = $(context_libs) $(CMOCKA_LIBS)
 tests_unit_test_context_open_LDADD = $(context_libs) $(CMOCKA_LIBS)
+tests_unit_test_context_remote_LDADD = $(context_libs) $(CMOCKA_LIBS)
 tests_unit_test_build_words_LDADD = $(build_libs) $(CMOCKA_LIBS)
 tests_unit_test_build_key_LDADD = $(build_libs) $(CMOCKA_LIBS)
 tests_unit_test_context_chmod_LDADD = $(context_libs) $(CMOCKA_LIBS)
