@@ -44,6 +44,7 @@ struct transfer {
 	struct err *err;
 	bool has_failed; /* err is set: no other try helps */
 	bool has_started;
+	bool has_headers; /* all of them, with the empty line that ends them */
 	size_t header_bytes;
 	int64_t sent;
 };

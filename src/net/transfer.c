@@ -52,7 +52,7 @@ static void begin_response(struct transfer *transfer, const char *line)
 	transfer->response->status = status;
 	transfer->response->header_count = 0;
 	transfer->response->headers = NULL;
-	transfer->has_started = false;
+	transfer->has_started = transfer->has_headers = false;
 }
 
 static void add_header(struct transfer *transfer, char *line)
@@ -89,6 +89,8 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *arg)
 		begin_response(transfer, line);
 	else if (end > 0)
 		add_header(transfer, line);
+	else
+		transfer->has_headers = true;
 	return len;
 }
 
@@ -423,7 +425,7 @@ enum exchange transfer_run(struct transfer *transfer, struct err *err)
 	CURLcode code;
 
 	transfer->err = &failure;
-	transfer->has_failed = transfer->has_started = false;
+	transfer->has_failed = transfer->has_started = transfer->has_headers = false;
 	transfer->header_bytes = 0;
 	transfer->sent = 0;
 	transfer->response->status = 0;
@@ -445,6 +447,9 @@ enum exchange transfer_run(struct transfer *transfer, struct err *err)
 	log_debug("%s %s: status %d, %s", transfer->method, transfer->target->shown, transfer->response->status,
 		  libcurl.easy_strerror(code));
 
+	/* libcurl takes a response that ends before its headers do for one without a body. */
+	if (code == CURLE_OK && !transfer->has_headers)
+		code = CURLE_GOT_NOTHING;
 	bool has_enough = code == CURLE_WRITE_ERROR && !transfer->has_failed;
 	if (code == CURLE_OK || has_enough) {
 		/* A body of nothing has no first byte. */

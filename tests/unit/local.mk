@@ -56,6 +56,7 @@ unit_tests = \
 	tests/unit/test-layer-tar \
 	tests/unit/test-layer-tree \
 	tests/unit/test-oci-annotation \
+	tests/unit/test-net-http \
 	tests/unit/test-oci-config \
 	tests/unit/test-oci-manifest \
 	tests/unit/test-oci-platform \
@@ -96,6 +97,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 noinst_HEADERS += \
 	tests/unit/dockerfile-dump.h \
+	tests/unit/http-server.h \
 	tests/unit/ignore-naive.h \
 	tests/unit/image-fixture.h \
 	tests/unit/kill.h \
@@ -162,6 +164,7 @@ tests_unit_test_layer_stack_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_tar_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_layer_tree_LDADD = $(layer_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_annotation_LDADD = $(oci_libs) $(CMOCKA_LIBS)
+tests_unit_test_net_http_LDADD = $(net_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_config_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_manifest_LDADD = $(oci_libs) $(CMOCKA_LIBS)
 tests_unit_test_oci_platform_LDADD = $(oci_libs) $(CMOCKA_LIBS)
