@@ -256,18 +256,30 @@ static int tidy_dir(const struct tidying *tidying, int fd, int depth, struct err
 }
 
 /* A .git that is kept is to depend on the commit: no record of how and when it was fetched, and an index without what
-   stat says of the files, which git fills in again when it is asked. */
+   stat says of the files, which git fills in again when it is asked. The same in submodules. */
 static int tidy_git_dir(const struct git *git, struct err *err)
 {
 	static const char *const made[] = { "FETCH_HEAD", "ORIG_HEAD", "logs", "hooks", "index" };
 	static const char *const arguments[] = { "read-tree", "HEAD", NULL };
+	static const char *const submodules[] = {
+		"submodule",
+		"--quiet",
+		"foreach",
+		"--recursive",
+		"dir=$(git rev-parse --absolute-git-dir) && "
+		"rm -rf \"$dir/FETCH_HEAD\" \"$dir/ORIG_HEAD\" \"$dir/logs\" \"$dir/hooks\" "
+		"\"$dir/index\" && git read-tree HEAD",
+		NULL
+	};
 	scope_fd int fd = openat(git->dir_fd, ".git", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(err, "open .git");
 	for (size_t i = 0; i < ARRAY_LEN(made); i++)
 		if (file_remove_tree(fd, made[i], err) < 0)
 			return -1;
-	return git_run(git, arguments, GIT_ANSWER_MS, NULL, err);
+	if (git_run(git, arguments, GIT_ANSWER_MS, NULL, err) < 0)
+		return -1;
+	return git_run(git, submodules, GIT_ANSWER_MS, NULL, err);
 }
 
 static int tidy(const struct git *git, const struct remote *remote, struct err *err)

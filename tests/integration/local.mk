@@ -12,6 +12,7 @@ integration_tests = \
 	tests/integration/debian.bats \
 	tests/integration/instructions.bats \
 	tests/integration/output.bats \
+	tests/integration/remote.bats \
 	tests/integration/single.bats \
 	tests/integration/stages.bats \
 	tests/integration/tools.bats \
