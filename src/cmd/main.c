@@ -163,12 +163,24 @@ enum isolation invocation_isolation(const struct invocation *invocation)
 	}
 }
 
+/* Nothing else was tried if the store has a form already. */
+static int report_entry(const struct invocation *invocation, struct err *err)
+{
+	if (invocation->isolation == ISOLATION_AUTO && err->kind == ERR_UNSUPPORTED &&
+	    store_owners_at(invocation->store_path) == STORE_OWNERS_REAL)
+		err_wrap(err,
+			 "the store %s was made with isolation mapped (set KILN_ROOT to another one for isolation "
+			 "single)",
+			 invocation->store_path);
+	return report(invocation, err);
+}
+
 static int run_inside(struct invocation *invocation)
 {
 	struct err err = { 0 };
 	int status;
 	if (sandbox_enter(invocation_isolation(invocation), run_command, invocation, &status, &err) < 0)
-		return report(invocation, &err);
+		return report_entry(invocation, &err);
 	return status;
 }
 

@@ -250,8 +250,9 @@ static int compare_fds(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-/* Rights to look into the step's processes, and on files those of the step. */
-static void NO_RETURN supervise(struct emulator *emulator, int socket, int channel)
+/* Rights to look into the step's processes, and on files those of the step. What the supervisor reads comes from the step, so
+   it is under a filter as well. */
+static void NO_RETURN supervise(struct emulator *emulator, const struct filter *filter, int socket, int channel)
 {
 	uint64_t flags = NOTIF_SYNC_WAKE_UP;
 	struct err err = { 0 };
@@ -276,7 +277,7 @@ static void NO_RETURN supervise(struct emulator *emulator, int socket, int chann
 			pause();
 	}
 	(void)ioctl(emulator->listener_fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
-	if (set_first_number(emulator) < 0 || write(socket, "", 1) != 1)
+	if (set_first_number(emulator) < 0 || (filter && filter_load(filter, &err) < 0) || write(socket, "", 1) != 1)
 		_exit(EXIT_FAILURE);
 	close(socket);
 	serve(emulator);
@@ -334,8 +335,9 @@ int setup_supervisor(struct setup *setup, struct err *err)
 	sigaddset(&children, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &children, &before);
 	emulator.command = fork();
+	/* A profile of the user's may lack what the supervisor needs. */
 	if (emulator.command > 0)
-		supervise(&emulator, ends[0], setup->channel);
+		supervise(&emulator, setup->cage->seccomp_profile ? NULL : setup->filter, ends[0], setup->channel);
 	scope_fd int theirs = ends[0];
 	scope_fd int ours = ends[1];
 	sigprocmask(SIG_SETMASK, &before, NULL);
