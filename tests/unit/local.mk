@@ -10,6 +10,7 @@ unit_tests = \
 	tests/unit/test-base-file-tree \
 	tests/unit/test-base-file \
 	tests/unit/test-base-log \
+	tests/unit/test-base-owner \
 	tests/unit/test-base-path \
 	tests/unit/test-base-proc-run \
 	tests/unit/test-base-proc \
@@ -120,6 +121,7 @@ tests_unit_test_base_file_new_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_file_tree_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_file_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_log_LDADD = $(base_libs) $(CMOCKA_LIBS)
+tests_unit_test_base_owner_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_path_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_proc_run_LDADD = $(base_libs) $(CMOCKA_LIBS)
 tests_unit_test_base_proc_LDADD = $(base_libs) $(CMOCKA_LIBS)

@@ -6,6 +6,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "kiln/base/owner.h"
+
 static int try_open(struct scratch *scratch, const char *name, unsigned flags, struct err *err)
 {
 	scope_store struct store *store = NULL;
@@ -30,6 +32,42 @@ static void a_new_store_has_its_layout_and_is_private(void **state)
 	assert_int_equal(fstat(store_fd(store), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
 	assert_file(store_fd(store), "version", "kiln store 1\n");
+}
+
+static enum store_owners form_of(const struct scratch *scratch)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/store", scratch->path);
+	return store_owners_at(path);
+}
+
+static void a_store_with_layers_keeps_its_form(void **state)
+{
+	struct scratch *scratch = *state;
+	struct err err = { 0 };
+
+	assert_int_equal(form_of(scratch), STORE_OWNERS_UNKNOWN);
+	store_close(open_store(scratch, STORE_CREATE | STORE_NO_SWEEP));
+	assert_int_equal(form_of(scratch), STORE_OWNERS_UNKNOWN);
+	store_close(open_store(scratch, STORE_CREATE));
+	assert_int_equal(form_of(scratch), STORE_OWNERS_REAL);
+	owners_record(true);
+	store_close(open_store(scratch, STORE_CREATE));
+	assert_int_equal(form_of(scratch), STORE_OWNERS_RECORDED);
+	put_dir(scratch->fd, "store/layers/x");
+	owners_record(false);
+	assert_int_equal(try_open(scratch, "store", STORE_CREATE, &err), -1);
+	assert_int_equal(err.kind, ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.msg, "isolation single"));
+	assert_ok(try_open(scratch, "store", STORE_CREATE | STORE_NO_SWEEP, &err), err);
+	assert_int_equal(form_of(scratch), STORE_OWNERS_RECORDED);
+	/* One from before the form was written down has real owners. */
+	assert_int_equal(unlinkat(scratch->fd, "store/owners", 0), 0);
+	owners_record(true);
+	assert_int_equal(try_open(scratch, "store", STORE_CREATE, &err), -1);
+	owners_record(false);
+	assert_ok(try_open(scratch, "store", STORE_CREATE, &err), err);
 }
 
 static void a_store_is_made_only_when_asked_for_with_all_its_parents(void **state)
@@ -310,6 +348,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(a_new_store_has_its_layout_and_is_private),
+		scratch_test(a_store_with_layers_keeps_its_form),
 		scratch_test(a_store_is_made_only_when_asked_for_with_all_its_parents),
 		scratch_test(a_store_that_others_can_write_to_is_refused),
 		scratch_test(a_store_of_another_user_is_refused),
