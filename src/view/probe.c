@@ -8,6 +8,7 @@
 
 #include "kiln/base/file.h"
 #include "kiln/base/log.h"
+#include "kiln/base/owner.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/strbuf.h"
 #include "kiln/layer/layer.h"
@@ -165,6 +166,38 @@ static int try_in(enum view_kind kind, bool must_be_exact, int scratch_fd, struc
 	return 0;
 }
 
+static int try_record(int dir_fd, const char *name, mode_t type, struct err *err)
+{
+	const struct owner somebody = { 1, 2 };
+	struct owner found = { 0, 0 };
+	scope_fd int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || owner_write(fd, type, &somebody) < 0 || owner_read(fd, type, &found) < 0 || found.gid != 2)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "who owns a %s cannot be recorded here: the store needs a file system with extended "
+			       "attributes (not NFS before 4.2, ramfs, or tmpfs before Linux 6.6), or isolation mapped",
+			       name);
+	return 0;
+}
+
+/* On isolation "single" owners are kept in xattrs (kiln/base/owner.h). Those of a link, fuse-overlayfs sets on what the link
+   leads to. */
+static int try_records(enum view_kind kind, int scratch_fd, struct err *err)
+{
+	if (!owners_are_recorded())
+		return 0;
+	if (kind == VIEW_FUSE)
+		return err_set(
+			err, ERR_UNSUPPORTED,
+			"%s: it does not keep the owners of links where they have to be recorded (isolation single)",
+			view_kind_name(kind));
+	if (make_file(scratch_fd, "file", err) < 0)
+		return -1;
+	if (symlinkat("file", scratch_fd, "link") < 0)
+		return err_errno(err, "make a link");
+	return try_record(scratch_fd, "file", S_IFREG, err) < 0 ? -1 : try_record(scratch_fd, "link", S_IFLNK, err);
+}
+
 static int try_kind(enum view_kind kind, bool must_be_exact, int dir_fd, struct err *err)
 {
 	struct timespec now;
@@ -176,7 +209,9 @@ static int try_kind(enum view_kind kind, bool must_be_exact, int dir_fd, struct 
 	scope_fd int scratch_fd = file_make_dir(dir_fd, name, 0700, err);
 	if (scratch_fd < 0)
 		return -1;
-	int result = try_in(kind, must_be_exact, scratch_fd, err);
+	int result = try_records(kind, scratch_fd, err);
+	if (result == 0)
+		result = try_in(kind, must_be_exact, scratch_fd, err);
 	if (file_remove_tree(dir_fd, name, &cleaning) < 0)
 		log_debug("%s", cleaning.msg);
 	return result;

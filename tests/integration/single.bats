@@ -175,6 +175,11 @@ same_image() {
 	kiln --root "$lab/mapped" run tools true
 }
 
+@test "a view that cannot keep the records is refused, and not chosen" {
+	run ! on single --view fuse-overlayfs run tools true
+	says "isolation single"
+}
+
 @test "left to choose, kiln takes mapped, else single, and doctor says why" {
 	run -0 kiln doctor
 	if has_range; then
