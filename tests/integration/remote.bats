@@ -368,6 +368,16 @@ ADD --chown=1000:50 --chmod=640 $web/files/plain /owned # buildkit"
 		<<<$'FROM base\nADD --checksum=0123456 '"$web/git/project.git#v1 /"
 }
 
+@test "parameters of one repository are not those of the next source" {
+	served plain hello
+	build -t apart -f - <<-EOF
+		FROM base
+		ADD $web/git/project.git?checksum=$(commit_of main)&subdir=dir $web/git/module.git $web/files/plain /d/
+	EOF
+	in_image apart sh -c 'ls -A /d; cat /d/m /d/plain /d/deep/b'
+	equal "$output" $'Dockerfile\ndeep\nm\nplain\nmodule\nhello\ndeep'
+}
+
 @test "a hostile repository or reference reaches nothing of the user's" {
 	local word
 	for word in "#--upload-pack=touch\${IFS}$lab/pwned" '?ref=-x' '#a..b' '#*'; do
