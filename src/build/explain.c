@@ -229,7 +229,8 @@ static const char *explain_difference(struct build *build, const struct step *st
 		return digest_equal(&step->stage->key, &step->stage->base_key)
 			       ? "the image or stage that it stands on changed"
 			       : "the step before it changed";
-	return "its layer is not in the store any more, or the last build did not finish it";
+	return "what it needs was made anew, its layer is not in the store any more, or the last build did not finish "
+	       "it";
 }
 
 static const char *uncached_why(const struct build *build)

@@ -46,14 +46,14 @@ struct layer_node {
 	struct proc diff;
 	const struct layer_node *below; /* the node under it in the stack it was made on */
 	size_t depth;                   /* nodes below */
-	/* What later builds find it by: the key of the stack it was made on, and digests of the inputs of its step (a COPY
-	   --from has two: by the stage's key, and by the files that it takes). */
-	struct digest parent;
+	/* What later builds find it by: the layers below, and digests of the inputs of its step (a COPY --from has two: by what
+	   it copies from, and by the files that it takes). */
 	bool is_link;
 	bool stands_alone; /* COPY --link: whatever lies below, it is the same */
 	struct digest steps[2];
 	size_t step_count;
-	bool is_saved, is_saved_by_chain;
+	const struct step *source; /* copied from layers that were not known yet: the digest of its inputs is to come */
+	bool is_saved;
 	const char *what;
 	const struct instruction *place;
 };
@@ -66,20 +66,18 @@ int node_start_diff(struct build *build, const struct stage_run *stage, struct l
 /* The diff has ended: publishes the layer, and remembers it and those above it. */
 int node_finish_diff(struct build *build, struct layer_node *node, struct err *err) MUST_CHECK;
 size_t count_diffs(const struct build *build);
-/* Remembers what can be remembered of a node: by definition as soon as its own diff id is known, by the chain of those
-   below when these are known too. */
+/* Remembers a node, if all that it is found by is known, and not before. */
 void node_save_keys(struct build *build, struct layer_node *node);
 
-/* How a step was found: by how its parent came to be, or by what the parent's layers are (key.c). */
-enum cache_hit { CACHE_MISS, CACHE_HIT, CACHE_HIT_BY_CHAIN };
-enum cache_hit cache_look_up(struct build *build, const struct stage_run *stage, const struct digest *step,
-			     struct cache_record *record);
 /* What stands in the place of a parent for a layer that stands alone. */
 void key_of_nothing(struct digest *out);
 bool step_stands_alone(const struct step *step);
-/* A layer on its own is found whatever its stage stands on. */
-enum cache_hit cache_look_up_step(struct build *build, const struct step *step, const struct digest *own,
-				  struct cache_record *record);
+/* What a step depends on, but for what it stands on. A stage that it copies from counts by its layers, since two runs of one
+   text need not make the same: false while they are not known. */
+bool step_inputs_digest(const struct step *step, struct digest *out);
+/* True if the cache has the step, by this digest of its inputs, on the layers that its stage has. A layer on its own is found
+   whatever its stage stands on. */
+bool cache_look_up(struct build *build, const struct step *step, const struct digest *own, struct cache_record *record);
 
 /* ---- inputs of a step: its key, and its explanation ---- */
 
@@ -94,7 +92,8 @@ struct inputs {
 void inputs_add(struct arena *arena, struct inputs *inputs, const char *name, const char *value);
 void inputs_addf(struct arena *arena, struct inputs *inputs, const char *name, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void inputs_digest(const struct inputs *inputs, struct digest *out);
-/* The key of a step on a parent, by the parent's key (definition) or by what its layers are (content). */
+/* The key of a step on a parent, by the parent's key (definition: names a working tree of this build, and layers that
+   stand alone) or by what its layers are (content: what the cache goes by). */
 void key_of_step(const struct digest *parent, const struct digest *step, struct digest *out);
 void key_of_chain(const struct digest *chain, const struct digest *step, struct digest *out);
 
@@ -113,9 +112,6 @@ struct stage_run {
 	bool is_needed;
 	bool is_hidden_name; /* the only stage: "[2/5]" */
 	bool is_uncached;    /* its steps run whatever the cache has */
-	/* Something in it was made anew although the cache had it (--no-cache-filter): how it came to be no longer tells
-	   what it is, and steps on it are found by its layers alone. */
-	bool is_fresh;
 	enum base_kind base;
 	struct stage_run *base_stage;
 	const char *base_name;
@@ -134,7 +130,7 @@ struct stage_run {
 	bool cmd_set;               /* CMD in this stage: ENTRYPOINT then keeps it */
 	struct layer_node **layers; /* bottom first */
 	size_t layer_count;
-	struct digest key;      /* identity of the file system by definition */
+	struct digest key;      /* identity of the file system in this build, by definition */
 	struct digest base_key; /* as it was before the first step */
 
 	struct instruction *triggers; /* ONBUILD of the base, run first */
@@ -169,7 +165,8 @@ struct step {
 	int64_t started_ms;
 	struct inputs inputs;
 	struct digest step_digest, key;
-	const char *history; /* created_by */
+	bool is_digest_whole; /* else it says nothing of the layers that the step copies from */
+	const char *history;  /* created_by */
 	struct store_work work;
 	struct proc job;
 	proc_work *run;     /* the job's function; arg is the step */

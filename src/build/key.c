@@ -4,10 +4,9 @@
 #include <string.h>
 
 /*
- * The key of a step. Its inputs are a list of named values: the digest over all of them is the step's own part; the key
- * joins it with the parent's identity. Two identities are used, and a hit on either is a hit: how the parent came to
- * be (known at once), and what its layers are (known when the diffs below are done), so that a stage that was run again
- * with the same result does not make its successors run.
+ * The key of a step. Its inputs are a list of named values: the digest over all of them is the step's own part; the key joins it
+ * with what the layers below are. How these came to be is no part of it: a step whose parent was made again with the same
+ * result is a hit, and one whose parent came out differently, though its text is the same, is not.
  */
 
 enum { KEY_VERSION = 1 }; /* raise when steps come to mean something else */

@@ -43,17 +43,29 @@ static int get_record(struct build *build, const struct digest *key, struct cach
 	return hit == 1;
 }
 
-enum cache_hit cache_look_up(struct build *build, const struct stage_run *stage, const struct digest *step,
-			     struct cache_record *record)
+bool step_inputs_digest(const struct step *step, struct digest *out)
+{
+	struct digest inputs, chain;
+	inputs_digest(&step->inputs, out);
+	if (!step->from_stage)
+		return true;
+	if (!stage_chain(step->from_stage, &chain))
+		return false;
+	inputs = *out;
+	key_of_chain(&chain, &inputs, out);
+	return true;
+}
+
+/* How the parent came to be would not do: the same text may have run again elsewhere, and a layer holds what it changed of
+   the files that it was made on. */
+static bool look_up_on_layers(struct build *build, const struct stage_run *stage, const struct digest *step,
+			      struct cache_record *record)
 {
 	struct digest chain, key;
-	key_of_step(&stage->key, step, &key);
-	if (!stage->is_fresh && get_record(build, &key, record))
-		return CACHE_HIT;
 	if (!stage_chain(stage, &chain))
-		return CACHE_MISS;
+		return false;
 	key_of_chain(&chain, step, &key);
-	return get_record(build, &key, record) ? CACHE_HIT_BY_CHAIN : CACHE_MISS;
+	return get_record(build, &key, record);
 }
 
 bool step_stands_alone(const struct step *step)
@@ -61,15 +73,14 @@ bool step_stands_alone(const struct step *step)
 	return step->is_link && !step->is_link_owned;
 }
 
-enum cache_hit cache_look_up_step(struct build *build, const struct step *step, const struct digest *own,
-				  struct cache_record *record)
+bool cache_look_up(struct build *build, const struct step *step, const struct digest *own, struct cache_record *record)
 {
 	struct digest nothing, key;
 	if (!step_stands_alone(step))
-		return cache_look_up(build, step->stage, own, record);
+		return look_up_on_layers(build, step->stage, own, record);
 	key_of_nothing(&nothing);
 	key_of_step(&nothing, own, &key);
-	return get_record(build, &key, record) ? CACHE_HIT : CACHE_MISS;
+	return get_record(build, &key, record);
 }
 
 static void put_record(struct build *build, const struct layer_node *node, const struct digest *key)
@@ -98,24 +109,29 @@ static bool chain_below(const struct layer_node *node, struct digest *chain)
 
 void node_save_keys(struct build *build, struct layer_node *node)
 {
-	struct digest chain, key;
-	if (!node->is_known || node->step_count == 0 || node->is_saved_by_chain)
+	struct digest parent, key;
+	if (!node->is_known || node->is_saved)
 		return;
-	struct digest parent = node->parent;
+	if (node->source) {
+		if (!step_inputs_digest(node->source, &node->steps[node->step_count]))
+			return;
+		node->step_count++;
+		node->source = NULL;
+	}
+	if (node->step_count == 0)
+		return;
 	if (node->stands_alone)
 		key_of_nothing(&parent);
-	for (size_t i = 0; i < node->step_count && !node->is_saved; i++) {
-		key_of_step(&parent, &node->steps[i], &key);
+	else if (!chain_below(node, &parent))
+		return;
+	for (size_t i = 0; i < node->step_count; i++) {
+		if (node->stands_alone)
+			key_of_step(&parent, &node->steps[i], &key);
+		else
+			key_of_chain(&parent, &node->steps[i], &key);
 		put_record(build, node, &key);
 	}
 	node->is_saved = true;
-	if (node->stands_alone || !chain_below(node, &chain))
-		return;
-	for (size_t i = 0; i < node->step_count; i++) {
-		key_of_chain(&chain, &node->steps[i], &key);
-		put_record(build, node, &key);
-	}
-	node->is_saved_by_chain = true;
 }
 
 /* ---- diffs ---- */

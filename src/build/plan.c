@@ -304,8 +304,7 @@ int plan_build(struct build *build, struct err *err)
 		stage->session = (struct store_work)STORE_WORK_EMPTY;
 		stage->name = stage->stage->name ? stage->stage->name : arena_printf(build->arena, "stage-%zu", i);
 		stage->is_hidden_name = file->stage_count == 1;
-		stage->is_fresh = is_filtered(build->spec, stage->stage->name);
-		stage->is_uncached = build->spec->no_cache || stage->is_fresh;
+		stage->is_uncached = build->spec->no_cache || is_filtered(build->spec, stage->stage->name);
 	}
 	if (choose_target(build, err) < 0)
 		return -1;

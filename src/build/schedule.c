@@ -46,10 +46,8 @@ static void stage_takes(struct build *build, struct stage_run *stage, struct ste
 {
 	node->what = remote_redact(build->arena, step->instruction->original);
 	node->place = step->place;
-	node->parent = stage->key;
 	stage_push_layer(build, stage, node);
 	stage->key = step->key;
-	stage->is_fresh |= step->from_stage && step->from_stage->is_fresh;
 	stage_history(build, stage, step->history, false, node->created);
 	stage->position++;
 	node_save_keys(build, node);
@@ -64,7 +62,10 @@ static struct layer_node *node_of_result(struct build *build, struct step *step,
 	node->created = report->is_hit ? report->created : build->now;
 	node->is_link = step->is_link;
 	node->stands_alone = step_stands_alone(step);
-	node->steps[node->step_count++] = step->step_digest;
+	if (step->is_digest_whole)
+		node->steps[node->step_count++] = step->step_digest;
+	else
+		node->source = step;
 	if (report->is_hit)
 		return node;
 	if (report->has_content)
@@ -151,17 +152,14 @@ static bool take_hit(struct build *build, struct step *step)
 	if (step->stage->is_uncached && step->instruction->kind != INSTRUCTION_WORKDIR)
 		return false;
 	/* Its job will look at what there is to copy. */
-	if (step->from_stage && step->from_stage->is_fresh)
+	if (!step->is_digest_whole)
 		return false;
-	enum cache_hit hit = cache_look_up_step(build, step, &step->step_digest, &record);
-	struct layer_node *node = hit ? node_from_store(build, &record.diff_id, NULL) : NULL;
+	bool is_hit = cache_look_up(build, step, &step->step_digest, &record);
+	struct layer_node *node = is_hit ? node_from_store(build, &record.diff_id, NULL) : NULL;
 	if (!node)
 		return false;
 	node->created = record.created;
 	node->stands_alone = step_stands_alone(step);
-	/* What was found by its layers is from now on found by its definition too. */
-	if (hit == CACHE_HIT_BY_CHAIN)
-		node->steps[node->step_count++] = step->step_digest;
 	build_emit(build, step, BUILD_STEP_CACHED, NULL, 0);
 	explain_step(build, step, true);
 	stage_takes(build, step->stage, step, node);
@@ -229,8 +227,10 @@ static int begin_step(struct build *build, struct step *step, const char *label,
 	struct stage_run *stage = step->stage;
 	if (build->epoch != BUILD_NO_EPOCH)
 		inputs_addf(build->arena, &step->inputs, "SOURCE_DATE_EPOCH", "%lld", (long long)build->epoch);
-	inputs_digest(&step->inputs, &step->step_digest);
-	key_of_step(&stage->key, &step->step_digest, &step->key);
+	struct digest definition;
+	inputs_digest(&step->inputs, &definition);
+	key_of_step(&stage->key, &definition, &step->key);
+	step->is_digest_whole = step_inputs_digest(step, &step->step_digest);
 
 	stage->step_number++;
 	step->number = ++build->next_number;

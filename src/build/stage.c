@@ -223,7 +223,6 @@ static void begin_from_stage(struct build *build, struct stage_run *stage)
 	for (size_t i = 0; i < base->layer_count; i++)
 		*ARENA_PUSH(build->arena, stage->layers, stage->layer_count) = base->layers[i];
 	stage->key = base->key;
-	stage->is_fresh |= base->is_fresh;
 	stage->base_history = base->base_history;
 	stage->base_layers = base->base_layers;
 	stage->base_id = base->base_id;

@@ -103,7 +103,7 @@ static int look_by_content(struct step *step, const struct source *source, struc
 	inputs_digest(&inputs, &report->content_step);
 	report->has_content = true;
 	struct cache_record record;
-	if (step->stage->is_uncached || !cache_look_up_step(build, step, &report->content_step, &record))
+	if (step->stage->is_uncached || !cache_look_up(build, step, &report->content_step, &record))
 		return 0;
 	report->is_hit = true;
 	report->diff_id = record.diff_id;

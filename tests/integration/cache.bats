@@ -229,7 +229,7 @@ misses() {
 	ran 'RUN cat /proc/sys/kernel/random/uuid >/side' 'RUN cat /proc/sys/kernel/random/uuid >/one' 'COPY --from=side /side /' 'RUN cat /proc/sys/kernel/random/uuid >/two' 'RUN false'
 	run -1 kiln build --progress=plain --explain .
 	ran 'RUN false'
-	misses 'its layer is not in the store any more, or the last build did not finish it'
+	misses 'what it needs was made anew, its layer is not in the store any more, or the last build did not finish it'
 	sed -i 's/RUN false/RUN true/' Dockerfile
 	build --explain -t resumed
 	ran 'RUN true' 'RUN cat /proc/sys/kernel/random/uuid >/last'
@@ -398,4 +398,50 @@ with tarfile.open("device.tar", "w") as archive:
 	mv two/dir/a two/dir/b
 	build
 	equal "$(steps CACHED)" 0
+}
+
+@test "a step is found only on the layers that it was made on, not on those of another run of the same text" {
+	dockerfile <<-'END'
+		FROM base AS first
+		RUN cat /proc/sys/kernel/random/uuid >/made
+		FROM first
+		RUN cp /made /copy
+	END
+	build -t mixed
+	build --no-cache --target first
+	build -t mixed
+	ran 'RUN cp /made /copy'
+	equal "$(kiln run mixed cat /made)" "$(kiln run mixed cat /copy)"
+	build -t mixed
+	ran
+}
+
+@test "WORKDIR with --no-cache stands on what the steps before it have made now" {
+	dockerfile <<-'END'
+		FROM base
+		RUN if [ "$HTTP_PROXY" = makes ]; then mkdir -m 700 /w; fi
+		WORKDIR /w
+	END
+	build -t dir
+	equal "$(kiln run dir stat -c %a /w)" 755
+	build -t dir --no-cache --build-arg HTTP_PROXY=makes
+	equal "$(kiln run dir stat -c %a /w)" 700
+	build -t dir --no-cache
+	equal "$(kiln run dir stat -c %a /w)" 755
+}
+
+@test "what is copied of a stage is of one run of it" {
+	dockerfile <<-'END'
+		FROM base AS side
+		RUN cat /proc/sys/kernel/random/uuid | tee /one >/two
+		FROM base
+		COPY --from=side /one /
+	END
+	build -t copied
+	build --no-cache --target side
+	echo 'COPY --from=side /two /' >>Dockerfile
+	build -t copied
+	equal "$(kiln run copied cat /one)" "$(kiln run copied cat /two)"
+	build -t copied
+	ran
 }
