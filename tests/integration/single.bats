@@ -29,6 +29,11 @@ has_range() {
 	kiln --root "$lab/mapped" --isolation mapped doctor >/dev/null 2>&1
 }
 
+# The user without sub-ids has nothing to compare with; kiln-test has.
+is_alone() {
+	[ "${KILN_TEST_SETTING:-user}" = single ]
+}
+
 need_range() {
 	[ -e "$lab/mapped/version" ] || cannot_run "this user has no range of ids"
 }
@@ -98,12 +103,14 @@ same_image() {
 }
 
 @test "everything that views can get wrong is the image of mapped" {
+	! is_alone || return 0
 	need_range
 	same_image everything mapped overlay single overlay
 	same_image everything mapped overlay single copy
 }
 
 @test "what programs do with owners is the image of mapped" {
+	! is_alone || return 0
 	need_range
 	same_image owners mapped overlay single overlay
 	same_image owners mapped overlay single copy
@@ -115,6 +122,7 @@ same_image() {
 }
 
 @test "an archive of the image is loaded by the other isolation as the same image" {
+	! is_alone || return 0
 	need_range
 	local id
 	id=$(image_of single overlay owners)
@@ -146,7 +154,7 @@ same_image() {
 	(cd "$lab/work/owners" && on single build -q -o type=local,dest="$OLDPWD/local" . >/dev/null)
 	run -0 find local ! -user "$(id -un)"
 	equal "$output" ""
-	! getfattr -R -h -d -m - local 2>/dev/null | grep -F user.kiln.own
+	equal "$(getfattr -R -h -d -m - local 2>/dev/null | grep -cF user.kiln.own)" 0
 }
 
 @test "devices are made, kept and copied" {
@@ -164,6 +172,7 @@ same_image() {
 }
 
 @test "a store has one form" {
+	! is_alone || return 0
 	need_range
 	run ! kiln --root "$lab/single" --isolation mapped run tools true
 	says "made with isolation single"
@@ -220,7 +229,9 @@ same_image() {
 	local pid=$!
 	sleep 2
 	kill -TERM "$pid"
-	! wait "$pid"
+	local status=0
+	wait "$pid" || status=$?
+	differ "$status" 0
 	sleep 0.3
 	equal "$(pgrep -u "$(id -u)" -f 'sleep 98765' | wc -l)" 0
 }
