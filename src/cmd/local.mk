@@ -28,5 +28,7 @@ kiln_SOURCES = \
 	src/cmd/save.c \
 	src/cmd/system.c \
 	src/cmd/tag.c \
+	src/cmd/terminal.c \
+	src/cmd/terminal.h \
 	src/cmd/unshare.c \
 	src/cmd/version.c

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command.h"
 #include "kiln/image/image.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@ static const struct option_spec options[] = {
 	{ "network", 0, OPTION_STRING, AT(network), "MODE", "host (default), none, private" },
 	{ "net", 0, OPTION_STRING, AT(network), "MODE", NULL },
 	{ "hostname", 'h', OPTION_STRING, AT(hostname), "NAME", "host name" },
-	{ "tty", 't', OPTION_FLAG, AT(tty), NULL, "use the terminal" },
+	{ "tty", 't', OPTION_FLAG, AT(tty), NULL, "give it a terminal" },
 	{ "interactive", 'i', OPTION_FLAG, AT(interactive), NULL, "pass standard input on" },
 	{ NULL },
 };
@@ -174,7 +175,7 @@ static int run_in_view(struct invocation *invocation, const struct image *image,
 								     : "/",
 		.hostname = o->hostname,
 		.netns_fd = -1,
-		.stdin_fd = o->interactive || o->tty ? STDIN_FILENO : -1,
+		.stdin_fd = o->interactive ? STDIN_FILENO : -1,
 		.stdout_fd = STDOUT_FILENO,
 		.stderr_fd = STDERR_FILENO,
 		.tty = o->tty,
@@ -196,8 +197,14 @@ static int run_in_view(struct invocation *invocation, const struct image *image,
 		cage.netns_fd = network.netns_fd;
 		cage.resolv_conf = network.resolv_conf;
 	}
+	struct terminal terminal = TERMINAL_EMPTY;
+	int ran = o->tty ? terminal_open(&terminal, o->interactive, err) : 0;
+	if (o->tty)
+		cage.stdin_fd = cage.stdout_fd = cage.stderr_fd = terminal.fd;
 	on_signals(forward);
-	int ran = cage_run(&cage, status, err);
+	if (ran == 0)
+		ran = cage_run(&cage, status, err);
+	terminal_close(&terminal);
 	network_stop(&network);
 	if (ran == 0 && killed_for && *status == 128 + SIGKILL)
 		*status = 128 + killed_for;

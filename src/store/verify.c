@@ -66,6 +66,24 @@ static bool entry_digest(struct verify *verify, enum store_dir dir, const char *
 	return false;
 }
 
+/* What says nothing about the store: a disk that is full, a lack of memory or of files, a child that was killed. Taken
+   for damage, a repair would remove what is sound. */
+static bool is_inconclusive(const struct err *cause)
+{
+	static const int lacks[] = { ENOSPC, EDQUOT, EFBIG, ENOMEM, EMFILE, ENFILE, EAGAIN };
+
+	for (size_t i = 0; i < ARRAY_LEN(lacks); i++) {
+		if (err_is_errno(cause, lacks[i]))
+			return true;
+	}
+	return cause->kind == ERR_COMMAND || cause->kind == ERR_INTERRUPTED;
+}
+
+static int cannot_check(enum store_dir dir, const char *name, const struct err *cause, struct err *err)
+{
+	return err_status(err, cause->kind, cause->sys, "check %s/%s: %s", store_dir_name(dir), name, cause->msg);
+}
+
 /* ---- blobs ---- */
 
 static int hash_blob(struct store *store, const struct digest *digest, struct digest *found, struct err *err)
@@ -85,15 +103,14 @@ static int verify_blob(void *arg, const char *name, struct err *err)
 	struct digest digest, found;
 	struct err cause;
 
-	(void)err;
 	if (!entry_digest(verify, DIR_BLOBS, name, &digest))
 		return 0;
-	if (hash_blob(verify->store, &digest, &found, &cause) < 0)
-		report(verify, DIR_BLOBS, name, "%s", cause.msg);
-	else if (!digest_equal(&digest, &found))
-		report(verify, DIR_BLOBS, name, "its bytes have another digest");
-	else
+	int hashed = hash_blob(verify->store, &digest, &found, &cause);
+	if (hashed == 0 && digest_equal(&digest, &found))
 		return 0;
+	if (hashed < 0 && is_inconclusive(&cause))
+		return cannot_check(DIR_BLOBS, name, &cause, err);
+	report(verify, DIR_BLOBS, name, "%s", hashed < 0 ? cause.msg : "its bytes have another digest");
 	digest_set_add(&verify->bad_blobs, &digest);
 	return 0;
 }
@@ -118,9 +135,10 @@ static int verify_layer(void *arg, const char *name, struct err *err)
 	struct digest digest;
 	struct err cause;
 
-	(void)err;
 	if (!entry_digest(verify, DIR_LAYERS, name, &digest) || check_layer(verify, &digest, &cause) == 0)
 		return 0;
+	if (is_inconclusive(&cause))
+		return cannot_check(DIR_LAYERS, name, &cause, err);
 	report(verify, DIR_LAYERS, name, "%s", cause.msg);
 	digest_set_add(&verify->bad_layers, &digest);
 	return 0;

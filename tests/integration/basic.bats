@@ -339,6 +339,20 @@ teardown_file() {
 	equal "$(cat id)" "$(image_id piped)"
 }
 
+@test "run -t gives the command a terminal of its own, and -i what is typed on the caller's" {
+	run -7 script -qec "$KILN run -it base sh -c 'test -t 0 && test -t 1 && : >/dev/tty && exit 7'" /dev/null
+	{
+		sleep 1
+		printf 'typed\n'
+		sleep 1
+	} | script -qec "$KILN run -it base sh -c 'read word; echo [\$word]'" /dev/null >out
+	grep -F '[typed]' out
+	run -0 kiln run -t base sh -c 'test -t 1 && echo shown'
+	[[ $output == *shown* ]]
+	run -125 kiln run -it base true </dev/null
+	[[ $output == *'the input device is not a TTY'* ]]
+}
+
 @test "run: exit status, environment, directory, user, entry point, volumes" {
 	run -7 kiln run base sh -c 'exit 7'
 	run -127 kiln run base no-such-program

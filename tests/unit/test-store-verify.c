@@ -2,6 +2,8 @@
 #include "store-fixture.h"
 
 #include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 
 /*
@@ -336,6 +338,26 @@ static void something_more_in_a_loaded_tree_is_found(void **state)
 	strvec_release(&found);
 }
 
+/* A limit of nothing stands for a disk that is full. */
+static void a_layer_that_cannot_be_checked_for_want_of_room_is_no_damage(void **state)
+{
+	scope_store struct store *store = open_store(*state, STORE_CREATE);
+	struct rlimit saved, none;
+	struct err err = { 0 };
+
+	fill(store);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &saved), 0);
+	none = (struct rlimit){ 0, saved.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	int problems = store_verify(store, true, NULL, NULL, &err);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &saved), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	assert_int_equal(problems, -1);
+	assert_true(err_is_errno(&err, EFBIG));
+	assert_int_equal(store_verify(store, false, NULL, NULL, &err), 0);
+}
+
 static void a_store_in_use_is_not_repaired(void **state)
 {
 	scope_store struct store *store = open_store(*state, STORE_CREATE);
@@ -355,6 +377,7 @@ int main(void)
 		scratch_test(swapped_blobs_are_found),
 		scratch_test(what_does_not_belong_in_a_store_is_found),
 		scratch_test(something_more_in_a_loaded_tree_is_found),
+		scratch_test(a_layer_that_cannot_be_checked_for_want_of_room_is_no_damage),
 		scratch_test(a_store_in_use_is_not_repaired),
 	};
 
