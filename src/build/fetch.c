@@ -14,13 +14,15 @@
 
 enum { DOCKERFILE_MAX = 1 << 20, NOTE_MAX = 8 << 10 };
 
-/* ---- what is known of a URL: a note by the URL without its credentials, so that a new password is no new file ---- */
+/* ---- what is known of a URL: a note by the URL without its credentials, so that a new password is no new file; its query counts
+   whole, since "?key=" may be a secret or what names the file ---- */
 
 static void note_id(const struct fetch *fetch, struct digest *id)
 {
 	scope_hasher struct hasher *hasher = hasher_new();
 	scope_arena struct arena arena = { 0 };
 	hasher_text(hasher, remote_redact(&arena, fetch->remote.url));
+	hasher_text(hasher, strchr(fetch->remote.url, '?'));
 	hasher_final(hasher, id);
 }
 

@@ -97,6 +97,10 @@ static void add_inputs(struct build *build, struct step *step, const struct remo
 		inputs_addf(build->arena, inputs, "repository options",
 			    "subdir=%s git-dir=%d submodules=%d checkout=%d", remote->subdir, remote->keeps_git_dir,
 			    !remote->no_submodules, remote->has_checkout_times);
+		/* What .git/config and .git/refs say. */
+		if (remote->keeps_git_dir)
+			inputs_addf(build->arena, inputs, "repository", "%s %s %s", remote->url, result->commit.ref,
+				    result->commit.tag);
 		return;
 	}
 	inputs_addf(build->arena, inputs, "file", "%s %s", digest_text(&result->digest, text), remote->file);

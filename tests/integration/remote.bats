@@ -177,6 +177,20 @@ ADD --chown=1000:50 --chmod=640 $web/files/plain /owned # buildkit"
 	equal "$(steps CACHED)" 2
 }
 
+@test "what one query has brought is not taken for what another one names, though both look like secrets" {
+	served key-one first
+	served key-two second
+	printf 'FROM base\nADD %s/key/?key=key-one /f\n' "$web" >Dockerfile
+	build
+	sed -i s/key-one/key-two/ Dockerfile
+	build -t query
+	in_image query cat /f
+	equal "$output" second
+	forget_requests
+	build -t query
+	equal "$(requests '/key/' ' 304 ')" 1
+}
+
 @test "a file that was pruned comes again" {
 	served pruned here
 	printf 'FROM base\nADD %s/files/pruned /f\n' "$web" >Dockerfile
@@ -352,6 +366,10 @@ ADD --chown=1000:50 --chmod=640 $web/files/plain /owned # buildkit"
 	ids=$(diff_ids keep)
 	build --no-cache -t keep
 	equal "$(diff_ids keep)" "$ids"
+	# Another name of the same commit is in it.
+	sed -i 's/#v1/#main/' Dockerfile
+	build -o main
+	equal "$(git -C main/p -c safe.directory='*' for-each-ref --format='%(refname)')" refs/heads/main
 }
 
 @test "--checksum of a repository is the beginning of its commit's or its tag's id" {
