@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "kiln/base/scope.h"
 #include "kiln/base/text.h"
 
 /* Words longer than this are not typing mistakes of an option or an instruction. */

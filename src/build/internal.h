@@ -11,6 +11,7 @@
 #include "kiln/context/context.h"
 #include "kiln/context/remote.h"
 #include "kiln/dockerfile/expand.h"
+#include "kiln/dockerfile/mount.h"
 #include "kiln/image/image.h"
 #include "kiln/layer/layer.h"
 #include "kiln/oci/image.h"
@@ -154,6 +155,29 @@ struct unset_names {
 	size_t count, word_start; /* in one word each counts once */
 };
 
+/* A stage or image that files are taken from. */
+struct origin {
+	struct stage_run *stage;
+	struct image *image;
+	const char *written; /* the image's name */
+};
+
+/* A mount of a RUN. */
+struct step_mount {
+	struct run_mount options;
+	size_t rank;        /* among those of the instruction */
+	const char *target; /* absolute; NULL: a secret that is a variable only */
+	const char *source; /* clean */
+	const char *id;     /* of a secret or agent */
+	const char *env;    /* name of a secret's variable, or NULL */
+	struct origin origin;
+	struct tree *tree; /* a context */
+	bool is_scratch;
+	bool must_renew;       /* a cache that --no-cache empties first */
+	struct copy_plan plan; /* what a bind mount shows */
+	struct digest content; /* of it: of a stage's or image's files known in the job */
+};
+
 /* One step that makes a layer, while it is being made. */
 struct step {
 	struct build *build;
@@ -177,6 +201,9 @@ struct step {
 	const char **argv;
 	size_t argc;
 	const struct heredoc *script; /* that is run as a file */
+	struct step_mount *mounts;    /* by target */
+	size_t mount_count;
+	bool mounts_from; /* some are of a stage or image */
 	/* COPY, ADD */
 	struct copy_spec copy;
 	struct copy_plan plan;
@@ -241,6 +268,8 @@ struct build {
 	struct json *this_build;
 	struct err failure; /* of the first step that failed */
 	bool has_failed;
+	struct digest *renewed; /* cache mounts that --no-cache has emptied */
+	size_t renewed_count;
 	struct lint lint;
 	struct evaluated *evaluated; /* check.c: of each stage */
 	const char *wrong_word;      /* that the last failed expansion was given */
@@ -250,7 +279,12 @@ int plan_build(struct build *build, struct err *err) MUST_CHECK;
 /* The stage that COPY --from or a mount names, or NULL if it is an image. */
 int plan_find_stage(struct build *build, const struct stage_run *from, const char *name, struct stage_run **out,
 		    struct err *err) MUST_CHECK;
+/* That of a mount on target: numbers are no stages there. */
+int plan_find_mount_stage(struct build *build, const struct stage_run *from, const char *name, const char *target,
+			  struct stage_run **out, struct err *err) MUST_CHECK;
 void plan_need(struct build *build, struct stage_run *stage);
+/* The stages that one instruction takes files from. */
+void plan_need_sources(struct build *build, struct stage_run *stage, const struct instruction *instruction);
 /* An image was not found: names the stage that may have been meant. Returns -1. */
 int plan_suggest_stage(struct build *build, const struct stage_run *from, const char *name, struct err *err);
 const char *build_arg(const struct build_spec *spec, const char *name);
@@ -323,7 +357,12 @@ enum step_ready { STEP_FAILED = -1, STEP_READY, STEP_WAITS /* for stage->waits_f
 enum step_ready step_run_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
 enum step_ready step_copy_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
 enum step_ready step_workdir_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
-/* A COPY --from: what it takes is known only when its job runs. */
+/* Targets, sources and keys of a RUN's mounts. */
+enum step_ready step_mounts_prepare(struct build *build, struct step *step, struct err *err) MUST_CHECK;
+void step_mount_cache_id(const struct step *step, const struct step_mount *mount, struct digest *id);
+/* A cache that begins as a copy of its source. */
+bool step_mount_is_filled(const struct step_mount *mount);
+/* A COPY --from, and a RUN that mounts files of a stage or image: what it takes is known only when its job runs. */
 bool step_copies_from(const struct step *step);
 /* The network of a RUN: its own flag, else the build's. */
 enum network_mode step_network(const struct step *step);
@@ -387,10 +426,17 @@ bool makes_layer(const struct instruction *in);
 /* What the job of a COPY --from found: see step_copy.c. */
 struct copy_report {
 	bool has_content, is_hit;
+	bool is_unsure;             /* its inputs changed meanwhile: nothing may be found by its key */
 	struct digest content_step; /* digest of the step's inputs, by content */
 	struct digest diff_id;      /* of a hit */
 	int64_t created;
 };
+/* ---- stages and images that files are taken from (origin.c) ---- */
+int step_open_origin(struct step *step, const struct origin *origin, const char *work_name, bool is_writable,
+		     struct view *view, struct err *err) MUST_CHECK;
+const char *origin_name(struct build *build, const struct origin *origin);
+/* 1 if the cache knows the step by its files; report says the rest. */
+int step_look_by_files(struct step *step, const struct inputs *files, struct copy_report *report);
 /* A step's output (output.c): a pipe whose write end is step->output_fd until the job has it. */
 int output_open(struct step *step, int *read_end, struct err *err) MUST_CHECK;
 /* Takes what is there; false when there is no more for now, or at the end. */

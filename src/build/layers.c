@@ -43,16 +43,25 @@ static int get_record(struct build *build, const struct digest *key, struct cach
 	return hit == 1;
 }
 
+static bool add_chain(const struct stage_run *stage, struct digest *out)
+{
+	struct digest inputs = *out, chain;
+	if (!stage)
+		return true;
+	if (!stage_chain(stage, &chain))
+		return false;
+	key_of_chain(&chain, &inputs, out);
+	return true;
+}
+
 bool step_inputs_digest(const struct step *step, struct digest *out)
 {
-	struct digest inputs, chain;
 	inputs_digest(&step->inputs, out);
-	if (!step->from_stage)
-		return true;
-	if (!stage_chain(step->from_stage, &chain))
+	if (!add_chain(step->from_stage, out))
 		return false;
-	inputs = *out;
-	key_of_chain(&chain, &inputs, out);
+	for (size_t i = 0; i < step->mount_count; i++)
+		if (!add_chain(step->mounts[i].origin.stage, out))
+			return false;
 	return true;
 }
 

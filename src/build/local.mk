@@ -2,6 +2,7 @@ noinst_LIBRARIES += src/build/libbuild.a
 src_build_libbuild_a_SOURCES = \
 	include/kiln/build/build.h \
 	src/build/internal.h \
+	src/build/agent.c \
 	src/build/build.c \
 	src/build/change.c \
 	src/build/check.c \
@@ -16,6 +17,9 @@ src_build_libbuild_a_SOURCES = \
 	src/build/layers.c \
 	src/build/metadata.c \
 	src/build/outline.c \
+	src/build/mounts.h \
+	src/build/mounts_open.c \
+	src/build/origin.c \
 	src/build/output.c \
 	src/build/plan.c \
 	src/build/schedule.c \
@@ -24,6 +28,7 @@ src_build_libbuild_a_SOURCES = \
 	src/build/step_add.c \
 	src/build/step_copy.c \
 	src/build/step_link.c \
+	src/build/step_mounts.c \
 	src/build/step_run.c \
 	src/build/step_workdir.c \
 	src/build/trees.c \

@@ -215,6 +215,39 @@ static int resolve_base(struct build *build, struct stage_run *stage, struct err
 	return 0;
 }
 
+int plan_find_mount_stage(struct build *build, const struct stage_run *from, const char *name, const char *target,
+			  struct stage_run **out, struct err *err)
+{
+	*out = stage_by_name(build, name, from->index);
+	if (!*out)
+		*out = stage_by_name(build, name, build->stage_count);
+	if (*out && (*out)->index == from->index)
+		return err_set(err, ERR_INPUT, "circular dependency detected on stage: %s", from->name);
+	if (*out && (*out)->index > from->index)
+		return err_set(err, ERR_INPUT,
+			       "cannot mount from stage \"%s\" to \"%s\", stage needs to be defined before current "
+			       "command",
+			       name, target);
+	return 0;
+}
+
+void plan_need_sources(struct build *build, struct stage_run *stage, const struct instruction *in)
+{
+	struct stage_run *other = NULL;
+	const char *from = in->kind == INSTRUCTION_COPY ? instruction_flag(in, "from") : NULL;
+	if (from && *from && !context_find(build, from) && plan_find_stage(build, stage, from, &other, NULL) == 0 &&
+	    other)
+		plan_need(build, other);
+	for (size_t i = 0; in->kind == INSTRUCTION_RUN && i < in->flag_count; i++) {
+		if (strcmp(in->flags[i].name, "mount") != 0)
+			continue;
+		from = run_mount_from(build->arena, in->flags[i].value);
+		if (*from && !context_find(build, from) &&
+		    plan_find_mount_stage(build, stage, from, "", &other, NULL) == 0 && other)
+			plan_need(build, other);
+	}
+}
+
 void plan_need(struct build *build, struct stage_run *stage)
 {
 	if (stage->is_needed)
@@ -222,14 +255,8 @@ void plan_need(struct build *build, struct stage_run *stage)
 	stage->is_needed = true;
 	if (stage->base_stage)
 		plan_need(build, stage->base_stage);
-	for (size_t i = 0; i < stage->stage->count; i++) {
-		const struct instruction *instruction = &stage->stage->instructions[i];
-		const char *from = instruction_flag(instruction, "from");
-		struct stage_run *other = NULL;
-		if (instruction->kind == INSTRUCTION_COPY && from && *from && !context_find(build, from) &&
-		    plan_find_stage(build, stage, from, &other, NULL) == 0 && other)
-			plan_need(build, other);
-	}
+	for (size_t i = 0; i < stage->stage->count; i++)
+		plan_need_sources(build, stage, &stage->stage->instructions[i]);
 }
 
 static int choose_target(struct build *build, struct err *err)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,6 +54,15 @@ static void stage_takes(struct build *build, struct stage_run *stage, struct ste
 	node_save_keys(build, node);
 }
 
+/* What a step made of files that changed while it ran is good for this build and for no other. */
+static void forget_key(struct build *build, struct step *step)
+{
+	while (getrandom(step->key.bytes, sizeof(step->key.bytes), 0) < 0 && errno == EINTR)
+		;
+	build_warn(build, step->place->first_line,
+		   "the build context changed while this step used it: the next build runs it again");
+}
+
 static struct layer_node *node_of_result(struct build *build, struct step *step, const struct copy_report *report,
 					 struct err *err)
 {
@@ -62,13 +72,15 @@ static struct layer_node *node_of_result(struct build *build, struct step *step,
 	node->created = report->is_hit ? report->created : build->now;
 	node->is_link = step->is_link;
 	node->stands_alone = step_stands_alone(step);
-	if (step->is_digest_whole)
+	if (report->is_unsure)
+		forget_key(build, step);
+	else if (step->is_digest_whole)
 		node->steps[node->step_count++] = step->step_digest;
 	else
 		node->source = step;
 	if (report->is_hit)
 		return node;
-	if (report->has_content)
+	if (report->has_content && !report->is_unsure)
 		node->steps[node->step_count++] = report->content_step;
 	node->what = remote_redact(build->arena, step->instruction->original);
 	node->work = step->work;

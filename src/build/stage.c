@@ -263,11 +263,7 @@ static int take_triggers(struct build *build, struct stage_run *stage, struct er
 		*slot = *trigger;
 		slot->first_line = stage->stage->from->first_line;
 		slot->last_line = stage->stage->from->last_line;
-		const char *from = instruction_flag(slot, "from");
-		struct stage_run *other = NULL;
-		if (slot->kind == INSTRUCTION_COPY && from && plan_find_stage(build, stage, from, &other, NULL) == 0 &&
-		    other)
-			plan_need(build, other);
+		plan_need_sources(build, stage, slot);
 	}
 	config->on_build = NULL;
 	config->on_build_count = 0;

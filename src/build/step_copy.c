@@ -85,61 +85,20 @@ static int write_heredocs(const struct step *step, const struct root *dest, cons
 	return 0;
 }
 
-/* A copy from a stage or image is also known by the files that it takes, wherever they are, so that a stage that came
-   out the same is a hit. */
 static int look_by_content(struct step *step, const struct source *source, struct copy_report *report, struct err *err)
 {
-	struct build *build = step->build;
 	struct digest content;
+	struct inputs files = { 0 };
 	if (copy_digest(source, &step->plan, &content, NULL, NULL, err) < 0)
 		return -1;
-	struct inputs inputs = { 0 };
-	for (size_t i = 0; i < step->inputs.count; i++) {
-		const struct input *input = &step->inputs.items[i];
-		if (strcmp(input->name, "from") != 0 && strcmp(input->name, "source") != 0)
-			inputs_add(build->arena, &inputs, input->name, input->value);
-	}
-	inputs_add(build->arena, &inputs, "files", digest_str(build->arena, &content));
-	inputs_digest(&inputs, &report->content_step);
-	report->has_content = true;
-	struct cache_record record;
-	if (step->stage->is_uncached || !cache_look_up(build, step, &report->content_step, &record))
-		return 0;
-	report->is_hit = true;
-	report->diff_id = record.diff_id;
-	report->created = record.created;
-	return 0;
+	inputs_add(step->build->arena, &files, "files", digest_str(step->build->arena, &content));
+	return step_look_by_files(step, &files, report);
 }
 
 static int open_source_view(struct step *step, struct view *view, struct source *source, struct err *err)
 {
-	struct build *build = step->build;
-	size_t count;
-	const int *lowers;
-	const char *stack_id = NULL;
-	char text[DIGEST_TEXT + 1];
-	if (step->from_stage) {
-		lowers = stage_lowers(build, step->from_stage, &count);
-		stack_id = digest_text(&step->from_stage->key, text);
-	} else {
-		lowers = image_lowers(build, step->from_image, err);
-		count = step->from_image->diff_id_count;
-		if (!lowers)
-			return -1;
-	}
-	scope_fd int work = file_make_dir(step->work.fd, "source", 0700, err);
-	if (work < 0)
-		return -1;
-	const struct view_spec spec = {
-		.kind = build->view,
-		.work_fd = work,
-		.lowers = lowers,
-		.lower_count = count,
-		.read_only = true,
-		.session_fd = step->from_stage ? step->from_stage->session.fd : -1,
-		.stack_id = stack_id,
-	};
-	if (view_open(view, &spec, err) < 0)
+	const struct origin origin = { .stage = step->from_stage, .image = step->from_image };
+	if (step_open_origin(step, &origin, "source", false, view, err) < 0)
 		return -1;
 	source->root = (struct root){ view->root_fd, ROOT_CHROOT };
 	return 0;
@@ -326,7 +285,7 @@ static int take_flags(struct build *build, struct step *step, struct strbuf *his
 
 bool step_copies_from(const struct step *step)
 {
-	return step->from_stage || step->from_image;
+	return step->from_stage || step->from_image || step->mounts_from;
 }
 
 static int take_from_image(struct build *build, struct step *step, const char *name, struct err *err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "internal.h"
+#include "mounts.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -65,65 +65,100 @@ enum network_mode step_network(const struct step *step)
 	return mode;
 }
 
-static int run_job(int channel, void *arg, struct err *err)
+static void list_env(const struct step *step, const struct open_mounts *open, struct strvec *envp)
 {
-	(void)channel;
-	struct step *step = arg;
-	struct build *build = step->build;
-	struct stage_run *stage = step->stage;
-	scope_view struct view view = VIEW_EMPTY;
-	if (step_open_view(step, &view, err) < 0)
-		return -1;
+	const struct env *env = &step->stage->env;
+	for (size_t i = 0; i < env->count; i++)
+		if (!mounts_variable(open, env->items[i].key))
+			strvec_pushf(envp, "%s=%s", env->items[i].key, env->items[i].value);
+	add_proxies(step->build, step->stage, envp);
+	mounts_add_variables(open, envp);
+}
 
-	scope_arena struct arena arena = { 0 };
-	struct root root = { view.root_fd, ROOT_CHROOT };
-	struct cage cage = {
-		.root_fd = view.root_fd,
-		.root_is_mount = view.is_mount,
-		.argv = step->argv,
-		.cwd = stage->config->working_dir && *stage->config->working_dir ? stage->config->working_dir : "/",
-		.hostname = host_name(build),
-		.network = step_network(step),
-		.netns_fd = -1,
-		.stdin_fd = -1,
-		.stdout_fd = step->output_fd,
-		.stderr_fd = step->output_fd,
-	};
-	if (cage.network == NETWORK_PRIVATE) {
-		cage.netns_fd = build->network.netns_fd;
-		cage.resolv_conf = build->network.resolv_conf;
-	}
-	if (user_resolve(&arena, &root, stage->config->user ? stage->config->user : "", &cage.user, err) < 0)
-		return -1;
-	scope_strvec struct strvec envp = { 0 };
-	for (size_t i = 0; i < stage->env.count; i++)
-		strvec_pushf(&envp, "%s=%s", stage->env.items[i].key, stage->env.items[i].value);
-	add_proxies(build, stage, &envp);
-	cage.envp = (const char *const *)strvec_argv(&envp);
-
-	struct cage_mount script;
-	if (step->script) {
-		script = (struct cage_mount){
+static struct cage_mount *list_mounts(struct arena *arena, const struct step *step, const struct open_mounts *open,
+				      size_t *count)
+{
+	struct cage_mount *mounts = arena_array(arena, struct cage_mount, step->mount_count + 1);
+	*count = 0;
+	if (step->script)
+		mounts[(*count)++] = (struct cage_mount){
 			.type = CAGE_FILE,
 			.source_fd = -1,
-			.target = arena_printf(&arena, "/dev/pipes/%s", step->script->name),
+			.target = arena_printf(arena, "/dev/pipes/%s", step->script->name),
 			.bytes = step->script->body,
 			.len = strlen(step->script->body),
 			.mode = 0755,
 			.read_only = true,
 		};
-		cage.mounts = &script;
-		cage.mount_count = 1;
-	}
+	mounts_list(open, mounts, count);
+	return mounts;
+}
 
+static void take_network(const struct step *step, struct cage *cage)
+{
+	cage->network = step_network(step);
+	cage->netns_fd = -1;
+	if (cage->network == NETWORK_PRIVATE) {
+		cage->netns_fd = step->build->network.netns_fd;
+		cage->resolv_conf = step->build->network.resolv_conf;
+	}
+}
+
+static int run_command(struct step *step, const struct open_mounts *open, const struct view *view, struct err *err)
+{
+	const struct build *build = step->build;
+	const struct image_config *config = step->stage->config;
+	scope_arena struct arena arena = { 0 };
+	scope_strvec struct strvec envp = { 0 };
+	struct root root = { view->root_fd, ROOT_CHROOT };
+	struct cage cage = {
+		.root_fd = view->root_fd,
+		.root_is_mount = view->is_mount,
+		.argv = step->argv,
+		.cwd = config->working_dir && *config->working_dir ? config->working_dir : "/",
+		.hostname = host_name(build),
+		.extra_hosts = build->spec->extra_hosts,
+		.shm_size = build->spec->shm_size,
+		.limits = build->spec->limits,
+		.limit_count = build->spec->limit_count,
+		.trees = open->trees,
+		.tree_count = open->tree_count,
+		.stdin_fd = -1,
+		.stdout_fd = step->output_fd,
+		.stderr_fd = step->output_fd,
+	};
 	int status;
-	if (cage_run(&cage, &status, err) < 0)
+	take_network(step, &cage);
+	cage.mounts = list_mounts(&arena, step, open, &cage.mount_count);
+	list_env(step, open, &envp);
+	cage.envp = (const char *const *)strvec_argv(&envp);
+	if (user_resolve(&arena, &root, config->user ? config->user : "", &cage.user, err) < 0 ||
+	    cage_run(&cage, &status, err) < 0)
 		return -1;
-	if (status != 0)
-		return err_status(err, ERR_COMMAND, status,
-				  "process \"%s\" did not complete successfully: exit code: %d",
-				  words_joined(&arena, step->argv, step->argc), status);
-	return step_finish_view(step, &view, err);
+	if (status == 0)
+		return 0;
+	return err_status(err, ERR_COMMAND, status, "process \"%s\" did not complete successfully: exit code: %d",
+			  words_joined(&arena, step->argv, step->argc), status);
+}
+
+static int run_job(int channel, void *arg, struct err *err)
+{
+	struct step *step = arg;
+	struct copy_report report = { 0 };
+	bool is_unchanged;
+	scope_mounts struct open_mounts open = { 0 };
+	scope_view struct view view = VIEW_EMPTY;
+	if (mounts_open(&open, step, &report, err) < 0)
+		return -1;
+	if (!report.is_hit) {
+		if (step_open_view(step, &view, err) < 0 || run_command(step, &open, &view, err) < 0 ||
+		    mounts_check_unchanged(&open, &is_unchanged, err) < 0)
+			return -1;
+		report.is_unsure = !is_unchanged;
+		if (step_finish_view(step, &view, err) < 0)
+			return -1;
+	}
+	return proc_reach(channel, 1, &report, sizeof(report), err);
 }
 
 /* The text that the shell gets for a RUN whose heredocs it must read itself: the command line, then the bodies. */
@@ -180,7 +215,6 @@ static int check_flags(const struct instruction *in, struct err *err)
 	static const struct {
 		const char *flag, *why;
 	} refused[] = {
-		{ "mount", "RUN --mount is not in this version of kiln" },
 		{ "security", "RUN --security is refused: a step never gets more rights than kiln's cage gives" },
 		{ "device", "RUN --device is refused: devices of the host are not available to a build without root" },
 	};
@@ -195,6 +229,20 @@ static int check_flags(const struct instruction *in, struct err *err)
 	return 0;
 }
 
+/* Names of hosts count, addresses do not: as BuildKit has it. */
+static void add_limits(struct build *build, struct step *step)
+{
+	const struct build_spec *spec = build->spec;
+	for (const char *const *host = spec->extra_hosts; host && *host; host++)
+		inputs_add(build->arena, &step->inputs, "host",
+			   arena_strndup(build->arena, *host, strcspn(*host, " ")));
+	for (size_t i = 0; i < spec->limit_count; i++)
+		inputs_addf(build->arena, &step->inputs, "ulimit", "%s=%llu:%llu", cage_limit_name(&spec->limits[i]),
+			    (unsigned long long)spec->limits[i].soft, (unsigned long long)spec->limits[i].hard);
+	if (spec->shm_size)
+		inputs_addf(build->arena, &step->inputs, "shared memory", "%lld", (long long)spec->shm_size);
+}
+
 enum step_ready step_run_prepare(struct build *build, struct step *step, struct err *err)
 {
 	struct stage_run *stage = step->stage;
@@ -203,6 +251,10 @@ enum step_ready step_run_prepare(struct build *build, struct step *step, struct 
 	choose_command(build, step);
 	step->run = run_job;
 	step->history = run_history(build, step);
+	enum step_ready ready = step_mounts_prepare(build, step, err);
+	if (ready != STEP_READY)
+		return ready;
+	add_limits(build, step);
 
 	struct arena *arena = build->arena;
 	struct inputs *inputs = &step->inputs;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "build-output.h"
+#include "build-run.h"
 #include "build-values.h"
 #include "call.h"
 #include "command.h"
@@ -22,6 +23,7 @@ struct build_options {
 	bool no_cache, quiet, explain;
 	struct output_options output;
 	struct value_options values;
+	struct run_options run;
 	/* filled in by prepare */
 	struct build_spec spec;
 	enum progress_style style;
@@ -75,6 +77,11 @@ static const struct option_spec options[] = {
 	{ "context-sub-path", 0, OPTION_STRING, AT(values.sub_path), "DIR", NULL },
 	{ "explain", 0, OPTION_FLAG, AT(explain), NULL, "say for each step that runs why the cache did not have it" },
 	{ "network", 0, OPTION_STRING, AT(network), "MODE", "network of RUN: host (default), none, private" },
+	{ "secret", 0, OPTION_LIST, AT(run.secrets), "id=ID[,src=FILE|env=VAR]", "for RUN --mount=type=secret" },
+	{ "ssh", 0, OPTION_LIST, AT(run.ssh), "default|ID[=SOCKET]", "agent for RUN --mount=type=ssh" },
+	{ "add-host", 0, OPTION_LIST, AT(run.hosts), "HOST:IP", "line of /etc/hosts in RUN" },
+	{ "ulimit", 0, OPTION_LIST, AT(run.limits), "NAME=SOFT[:HARD]", "limit of RUN" },
+	{ "shm-size", 0, OPTION_STRING, AT(run.shm_size), "SIZE", "of /dev/shm in RUN (default 64m)" },
 	{ "output", 'o', OPTION_LIST, AT(output.outputs), "SPEC",
 	  "type=oci|docker|local|tar|image|cacheonly,dest=PATH (- is standard output); may be repeated" },
 	{ "tar-path", 0, OPTION_STRING, AT(output.tar_path), "FILE", NULL },
@@ -312,6 +319,8 @@ static int prepare(struct invocation *invocation, struct err *err)
 	spec->view = invocation->view;
 	if (o->network && network_mode_parse(&spec->network, o->network, err) < 0)
 		return err->kind = ERR_USAGE, -1;
+	if (run_options_prepare(arena, &o->run, spec, err) < 0)
+		return -1;
 	if (progress_parse(&o->style, o->quiet ? "quiet" : o->progress, err) < 0)
 		return -1;
 	if (call_parse(arena, o->call_text, o->check, &o->call, err) < 0 || take_epoch(spec, err) < 0 ||

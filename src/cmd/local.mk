@@ -6,6 +6,8 @@ kiln_SOURCES = \
 	src/cmd/build-output.c \
 	src/cmd/build-output.h \
 	src/cmd/build-report.c \
+	src/cmd/build-run.c \
+	src/cmd/build-run.h \
 	src/cmd/build-values.c \
 	src/cmd/build-values.h \
 	src/cmd/call.c \

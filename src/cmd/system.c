@@ -40,6 +40,9 @@ static int show_usage(struct invocation *invocation, struct err *err)
 		"Build cache",
 		arena_printf(arena, "%lld", (long long)usage.cache_records),
 		size_words(arena, usage.cache_bytes),
+		"Cache mounts",
+		arena_printf(arena, "%lld", (long long)usage.mounts),
+		size_words(arena, usage.mount_bytes),
 		"Other",
 		"-",
 		size_words(arena, usage.other_bytes),
@@ -64,8 +67,10 @@ static int prune(struct invocation *invocation, struct err *err)
 	const struct system_options *o = invocation->options;
 	scope_store struct store *store = NULL;
 	int64_t freed;
-	if (confirm(o, o->all ? "all images and the build cache" : "images without a name and the build cache", err) <
-		    0 ||
+	if (confirm(o,
+		    o->all ? "all images, the build cache and the cache mounts"
+			   : "images without a name, the build cache and the cache mounts",
+		    err) < 0 ||
 	    invocation_store(invocation, STORE_CREATE, &store, err) < 0 ||
 	    store_prune(store, PRUNE_CACHE | PRUNE_DANGLING | (o->all ? PRUNE_IMAGES : 0), WAIT_MS, &freed, err) < 0)
 		return -1;

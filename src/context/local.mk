@@ -10,6 +10,7 @@ src_context_libcontext_a_SOURCES = \
 	src/context/git-run.c \
 	src/context/git-run.h \
 	src/context/hash.c \
+	src/context/hide.c \
 	src/context/remote.c \
 	src/context/remote-http.c \
 	src/context/select.c \

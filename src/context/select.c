@@ -292,3 +292,15 @@ int copy_select(struct arena *arena, const struct source *source, const struct c
 	*plan = made;
 	return 0;
 }
+
+int copy_select_path(struct arena *arena, const struct source *source, const char *path, struct copy_plan *plan,
+		     struct err *err)
+{
+	const struct copy_spec spec = { .dest = "" };
+	struct copy_plan made = { .dest = "" };
+	struct selection selection = { .arena = arena, .source = source, .spec = &spec, .plan = &made };
+	if (select_literal(&selection, path, err) < 0)
+		return -1;
+	*plan = made;
+	return 0;
+}

@@ -5,6 +5,7 @@
 #include "internal.h"
 #include "kiln/base/scope.h"
 #include "kiln/base/text.h"
+#include "kiln/dockerfile/mount.h"
 
 /*
  * The second pass: one node -> one struct instruction. Whether arguments or flags are looked at first differs between
@@ -143,6 +144,22 @@ static int check_choice(struct arena *arena, const struct instruction *instructi
 	return err_set(err, ERR_INPUT, "%s%s%s", before, quoted(arena, value), after);
 }
 
+/* Devices first, then mounts, as the hooks of BuildKit are called. */
+static int check_lists(struct arena *arena, const struct instruction *instruction, struct err *err)
+{
+	struct run_device device;
+
+	for (size_t i = 0; i < instruction->flag_count; i++)
+		if (strcmp(instruction->flags[i].name, "device") == 0 &&
+		    run_device_parse(arena, instruction->flags[i].value, &device, err) < 0)
+			return -1;
+	for (size_t i = 0; i < instruction->flag_count; i++)
+		if (strcmp(instruction->flags[i].name, "mount") == 0 &&
+		    run_mount_check(arena, instruction->flags[i].value, err) < 0)
+			return -1;
+	return 0;
+}
+
 static int parse_run(struct arena *arena, const struct node *node, struct instruction *instruction, struct err *err)
 {
 	static const char *const networks[] = { "default", "none", "host", NULL };
@@ -153,7 +170,8 @@ static int parse_run(struct arena *arena, const struct node *node, struct instru
 	struct heredoc whole;
 	instruction->is_heredoc_command = node->heredoc_count > 0 &&
 					  heredoc_from_word(arena, node->text, &whole, NULL) > 0;
-	if (check_choice(arena, instruction, "network", networks, "invalid network mode ", "", err) < 0)
+	if (check_lists(arena, instruction, err) < 0 ||
+	    check_choice(arena, instruction, "network", networks, "invalid network mode ", "", err) < 0)
 		return -1;
 	return check_choice(arena, instruction, "security", securities, "security ", " is not valid", err);
 }

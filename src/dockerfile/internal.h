@@ -7,6 +7,7 @@
 #include "kiln/dockerfile/dockerfile.h"
 #include "kiln/dockerfile/expand.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -246,6 +247,8 @@ int copy_words(struct arena *arena, const char *name, const struct node *node, s
 /* healthcheck.c */
 int healthcheck_from_node(struct arena *arena, const struct node *node, struct instruction *instruction,
 			  struct err *err) MUST_CHECK;
+/* mount.c: Go's strconv.ParseBool; -1 without an error. */
+int go_bool_parse(bool *out, const char *text);
 /* duration.c: Go's time.ParseDuration, in nanoseconds. */
 int duration_parse(struct arena *arena, const char *text, int64_t *ns, struct err *err) MUST_CHECK;
 

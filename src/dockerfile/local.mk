@@ -5,7 +5,9 @@ src_dockerfile_libdockerfile_a_SOURCES = \
 	include/kiln/dockerfile/expose.h \
 	include/kiln/dockerfile/lint.h \
 	include/kiln/dockerfile/match.h \
+	include/kiln/dockerfile/mount.h \
 	src/dockerfile/copy-words.c \
+	src/dockerfile/device.c \
 	src/dockerfile/duration.c \
 	src/dockerfile/excerpt.c \
 	src/dockerfile/expand.c \
@@ -27,6 +29,7 @@ src_dockerfile_libdockerfile_a_SOURCES = \
 	src/dockerfile/lint.c \
 	src/dockerfile/lint.h \
 	src/dockerfile/lint-rules.c \
+	src/dockerfile/mount.c \
 	src/dockerfile/node.c \
 	src/dockerfile/parse.c \
 	src/dockerfile/path-match.c \

@@ -155,7 +155,7 @@ int setup_exec(struct setup *setup, struct err *err)
 	list_env(cage, &env);
 	if ((strchr(cage->argv[0], '/') ? find_by_path(setup, cage->argv[0], &path, err)
 					: find_by_name(setup, cage->argv[0], &path, err)) < 0 ||
-	    close_others(setup->channel, err) < 0 || limit_files(err) < 0)
+	    close_others(setup->channel, err) < 0 || limit_files(err) < 0 || setup_limits(cage, err) < 0)
 		return -1;
 	execve(strbuf_str(&path), (char *const *)(uintptr_t)cage->argv, strvec_argv(&env));
 	return fail_to_exec("exec %s: %s", strbuf_str(&path), errno, err);

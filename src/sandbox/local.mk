@@ -29,11 +29,13 @@ src_sandbox_libsandbox_a_SOURCES = \
 	src/sandbox/etc.c \
 	src/sandbox/etc.h \
 	src/sandbox/exec.c \
+	src/sandbox/files.c \
 	src/sandbox/filter.c \
 	src/sandbox/filter.h \
 	src/sandbox/foreign.c \
 	src/sandbox/idmap.c \
 	src/sandbox/idmap.h \
+	src/sandbox/limits.c \
 	src/sandbox/loopback.c \
 	src/sandbox/loopback.h \
 	src/sandbox/mount.c \

@@ -25,9 +25,6 @@
  * wait for every processor. For the same reason the tmpfs with our files is left where nobody sees it, under /dev.
  */
 
-/* Room in the tmpfs beside the contents: each file begins a page. */
-#define FILES_SLACK ((int64_t)1 << 20)
-
 /* ---- the root ---- */
 
 int setup_open_toplevel(const struct setup *setup, const char *name, struct err *err)
@@ -47,99 +44,6 @@ int setup_root(struct setup *setup, struct err *err)
 	if (mount_restrict(setup->tree_fd, MOUNT_ATTR_NODEV, 0, err) < 0)
 		return -1;
 	return mount_attach(setup->tree_fd, old_fd, "/", err);
-}
-
-/* ---- the tmpfs with our files ---- */
-
-struct file_spec {
-	const char *name;
-	const void *bytes;
-	size_t len;
-	mode_t mode;
-	uid_t uid;
-	gid_t gid;
-};
-
-/* A tmpfs takes records from Linux 6.6 on. Without one the file is shown as root's, and can be used all the same. */
-static int give(int fd, uid_t uid, gid_t gid)
-{
-	int result = owner_set(fd, uid, gid);
-
-	return result < 0 && errno == EOPNOTSUPP && owners_are_recorded() ? 0 : result;
-}
-
-static int put_file(int dir_fd, const struct file_spec *spec, struct err *err)
-{
-	scope_fd int fd = openat(dir_fd, spec->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return err_errno(err, "make the file %s", spec->name);
-	if (spec->len > 0 && file_write_fd(fd, spec->bytes, spec->len, spec->name, err) < 0)
-		return -1;
-	if (give(fd, spec->uid, spec->gid) < 0 || fchmod(fd, spec->mode) < 0)
-		return err_errno(err, "give the file %s its owner", spec->name);
-	return 0;
-}
-
-static int64_t size_of_files(const struct setup *setup)
-{
-	size_t size = setup->hosts.len + setup->resolv_conf.len + setup->hostname.len;
-
-	for (size_t i = 0; i < setup->cage->mount_count; i++)
-		size += setup->cage->mounts[i].type == CAGE_FILE ? setup->cage->mounts[i].len + 4096 : 0;
-	return (int64_t)size + FILES_SLACK;
-}
-
-static const char *name_of_mount(char name[32], size_t index)
-{
-	snprintf(name, 32, "mount-%zu", index);
-	return name;
-}
-
-static int put_cage_files(const struct setup *setup, int dir_fd, struct err *err)
-{
-	char name[32];
-
-	for (size_t i = 0; i < setup->cage->mount_count; i++) {
-		const struct cage_mount *mount = &setup->cage->mounts[i];
-		const struct file_spec spec = { name_of_mount(name, i), mount->bytes, mount->len,
-						mount->mode & 07777,    mount->uid,   mount->gid };
-		if (mount->type == CAGE_FILE && put_file(dir_fd, &spec, err) < 0)
-			return err_wrap(err, "%s", mount->target);
-	}
-	return 0;
-}
-
-static int put_files(const struct setup *setup, int dir_fd, struct err *err)
-{
-	const struct file_spec specs[] = {
-		{ FILES_EMPTY_FILE, NULL, 0, 0444, 0, 0 },
-		{ "hosts", setup->hosts.ptr, setup->hosts.len, 0644, 0, 0 },
-		{ "resolv.conf", setup->resolv_conf.ptr, setup->resolv_conf.len, 0644, 0, 0 },
-		{ "hostname", setup->hostname.ptr, setup->hostname.len, 0644, 0, 0 },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
-		if (put_file(dir_fd, &specs[i], err) < 0)
-			return -1;
-	}
-	if (mkdirat(dir_fd, FILES_EMPTY_DIR, 0555) < 0)
-		return err_errno(err, "make a directory");
-	return put_cage_files(setup, dir_fd, err);
-}
-
-int setup_files(struct setup *setup, struct err *err)
-{
-	char size[32];
-	const struct mount_option options[] = { { "size", size }, { "mode", "0755" }, { NULL, NULL } };
-
-	snprintf(size, sizeof(size), "%" PRId64, size_of_files(setup));
-	setup->files_fd = mount_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
-	if (setup->files_fd < 0 || put_files(setup, setup->files_fd, err) < 0)
-		return -1;
-	/* Only from what is attached can be cloned. */
-	scope_fd int target_fd = setup_open_toplevel(setup, "dev", err);
-	return target_fd < 0 ? -1 : mount_attach(setup->files_fd, target_fd, "/dev", err);
 }
 
 /* ---- what is mounted in it ---- */
@@ -175,7 +79,7 @@ static int mount_tmpfs(const struct cage_mount *mount, struct err *err)
 	if (mount->size > 0)
 		options[3] = (struct mount_option){ "size", size };
 	scope_fd int fd = mount_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
-	if (fd >= 0 && owners_are_recorded() && give(fd, mount->uid, mount->gid) < 0)
+	if (fd >= 0 && owners_are_recorded() && setup_give(fd, mount->uid, mount->gid) < 0)
 		return err_errno(err, "give it to user %" PRIu32, mount->uid);
 	return take_fd(&fd);
 }
@@ -184,7 +88,7 @@ static int mount_tmpfs(const struct cage_mount *mount, struct err *err)
 static int mount_source(const struct setup *setup, const struct target *target, struct err *err)
 {
 	const struct cage_mount *mount = &setup->cage->mounts[target->index];
-	char name[32];
+	char name[FILES_NAME];
 	int fd;
 
 	if (target->file)
@@ -193,8 +97,11 @@ static int mount_source(const struct setup *setup, const struct target *target, 
 	case CAGE_TMPFS:
 		return mount_tmpfs(mount, err);
 	case CAGE_FILE:
-		return mount_clone(setup->files_fd, name_of_mount(name, target->index), 0, err);
+	case CAGE_SECRET:
+		return mount_clone(setup->files_fd, setup_file_name(mount, target->index, name), 0, err);
 	case CAGE_BIND:
+		if (mount->is_in_tree)
+			return mount_clone(mount->source_fd, "", AT_RECURSIVE, err);
 		fd = fcntl(setup->source_fds[target->index], F_DUPFD_CLOEXEC, 3);
 		return fd < 0 ? err_errno(err, "duplicate a file") : fd;
 	}
@@ -206,7 +113,7 @@ static uint64_t mount_attrs(const struct setup *setup, const struct target *targ
 	const struct cage_mount *mount = &setup->cage->mounts[target->index];
 	uint64_t attrs = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
-	if (target->file)
+	if (target->file || mount->type == CAGE_SECRET)
 		return MOUNT_ATTR_RDONLY | MOUNT_CLOSED;
 	if (mount->read_only)
 		attrs |= MOUNT_ATTR_RDONLY;

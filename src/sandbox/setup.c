@@ -47,7 +47,7 @@ static int clone_sources(struct setup *setup, struct err *err)
 		return err_wrap(err, "the root file system");
 	for (size_t i = 0; i < cage->mount_count; i++) {
 		const struct cage_mount *mount = &cage->mounts[i];
-		if (mount->type != CAGE_BIND)
+		if (mount->type != CAGE_BIND || mount->is_in_tree)
 			continue;
 		setup->source_fds[i] = clone_source(mount->source_fd, true, AT_RECURSIVE, err);
 		if (setup->source_fds[i] < 0)

@@ -40,8 +40,10 @@ typedef int setup_step(struct setup *setup, struct err *err);
 setup_step setup_oom_score, setup_keyring, setup_undumpable, setup_session, setup_hostname, setup_network;
 setup_step setup_bounding, setup_no_new_privs, setup_seccomp, setup_user, setup_check;
 
+/* files.c: what is not of the image but mounted in it */
+setup_step setup_files;
 /* rootfs.c: the root and what is mounted in it */
-setup_step setup_files, setup_root, setup_mounts, setup_pivot, setup_cwd, setup_stdio;
+setup_step setup_root, setup_mounts, setup_pivot, setup_cwd, setup_stdio;
 /* system.c: the kernel's own file systems */
 setup_step setup_proc, setup_sys, setup_sysctls, setup_masks;
 /* devices.c */
@@ -59,6 +61,16 @@ int setup_open_toplevel(const struct setup *setup, const char *name, struct err 
 /* The directories of files_fd and what they hold. */
 #define FILES_EMPTY_FILE "empty-file"
 #define FILES_EMPTY_DIR  "empty-directory"
+
+/* The name in files_fd of a CAGE_FILE or CAGE_SECRET, which has this index in the cage. Returns name. */
+enum { FILES_NAME = 48 };
+const char *setup_file_name(const struct cage_mount *mount, size_t index, char name[FILES_NAME]);
+
+/* Gives a file of a tmpfs its owner. */
+int setup_give(int fd, uid_t uid, gid_t gid);
+
+/* limits.c */
+int setup_limits(const struct cage *cage, struct err *err) MUST_CHECK;
 
 /* Does the step have no_new_privs? */
 bool setup_is_locked(const struct cage *cage);

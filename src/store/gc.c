@@ -181,7 +181,7 @@ static int count_one(void *arg, const char *name, struct err *err)
 
 int store_usage(struct store *store, struct store_usage *usage, struct err *err)
 {
-	static const char *const others[] = { "names", "images", "cache", "notes", "mounts", "tmp", "unsynced" };
+	static const char *const others[] = { "names", "images", "cache", "notes", "tmp", "unsynced" };
 	scope_marks struct marks marks = { 0 };
 	struct measuring layers, blobs;
 	struct store_usage result = { 0 };
@@ -190,7 +190,9 @@ int store_usage(struct store *store, struct store_usage *usage, struct err *err)
 	    measure(store, DIR_LAYERS, &marks.layers, &layers, err) < 0 ||
 	    measure(store, DIR_BLOBS, &marks.blobs, &blobs, err) < 0 ||
 	    store_each(store, DIR_IMAGES, count_one, &result.images, err) < 0 ||
-	    store_each(store, DIR_CACHE, count_one, &result.cache_records, err) < 0)
+	    store_each(store, DIR_CACHE, count_one, &result.cache_records, err) < 0 ||
+	    store_each(store, DIR_MOUNTS, count_one, &result.mounts, err) < 0 ||
+	    file_tree_usage(store->fd, "mounts", &result.mount_bytes, err) < 0)
 		return -1;
 	result.layers = layers.count;
 	result.layer_bytes = layers.image_bytes + layers.other_bytes;

@@ -12,6 +12,7 @@ src_store_libstore_a_SOURCES = \
 	src/store/layers.c \
 	src/store/lock.c \
 	src/store/mark.c \
+	src/store/mounts.c \
 	src/store/names.c \
 	src/store/record.c \
 	src/store/store.c \

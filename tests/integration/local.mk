@@ -11,6 +11,7 @@ integration_tests = \
 	tests/integration/copy.bats \
 	tests/integration/debian.bats \
 	tests/integration/instructions.bats \
+	tests/integration/mounts.bats \
 	tests/integration/output.bats \
 	tests/integration/remote.bats \
 	tests/integration/single.bats \

@@ -75,6 +75,18 @@ struct build_output {
 	bool is_mirror; /* BUILD_OUTPUT_LOCAL: what is not of the result goes */
 };
 
+/* --secret: read before the build begins. */
+struct build_secret {
+	const char *id;
+	const void *bytes;
+	size_t len;
+};
+/* --ssh: the socket of an agent, an absolute path. */
+struct build_ssh {
+	const char *id;
+	const char *path;
+};
+
 enum build_pull { BUILD_PULL_MISSING, BUILD_PULL_ALWAYS, BUILD_PULL_NEVER };
 
 #define BUILD_NO_EPOCH INT64_MIN
@@ -114,6 +126,14 @@ struct build_spec {
 	const char *ignorefile; /* instead of the context's .dockerignore; NULL: that */
 	bool explain;
 	enum network_mode network;
+	const struct build_secret *secrets; /* of two with one id the last counts */
+	size_t secret_count;
+	const struct build_ssh *ssh;
+	size_t ssh_count;
+	const char *const *extra_hosts; /* "name ip", NULL-terminated, or NULL */
+	const struct cage_limit *limits;
+	size_t limit_count;
+	int64_t shm_size; /* 0: the default */
 	enum view_kind view;
 	int64_t epoch; /* SOURCE_DATE_EPOCH of the environment, or BUILD_NO_EPOCH; a build argument wins */
 	const struct build_output *outputs;

@@ -78,6 +78,16 @@ struct copy_plan {
 int copy_select(struct arena *arena, const struct source *source, const struct copy_spec *spec, struct copy_plan *plan,
 		struct err *err) MUST_CHECK;
 
+/* One path that is no pattern, whatever its characters: the source of a mount. "" is the whole. */
+int copy_select_path(struct arena *arena, const struct source *source, const char *path, struct copy_plan *plan,
+		     struct err *err) MUST_CHECK;
+
+/* ---- hiding (hide.c) ---- */
+
+/* A bind mount shows a directory of the context as it lies there. Makes in tree_fd (an empty directory) the layer tree that, on
+   top of it, hides what nothing may see: what the ignore rules leave out, and sockets. *count of entries are hidden. */
+int context_hide(const struct source *source, const char *path, int tree_fd, size_t *count, struct err *err) MUST_CHECK;
+
 /* ---- content digest (hash.c): part of the cache key ---- */
 
 /* Of exactly the files that the plan takes, in a fixed order: relative names, types, modes (& 07777, after plan->chmod; not

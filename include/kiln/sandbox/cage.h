@@ -15,18 +15,33 @@
  * One command in its own namespaces, as PID 1, on a root that a view made. Defaults and order of set-up: security.md
  * section 2. Nothing here comes from an image's configuration but argv, envp, cwd and user.
  */
-enum cage_mount_type { CAGE_BIND, CAGE_TMPFS, CAGE_FILE };
+enum cage_mount_type {
+	CAGE_BIND,
+	CAGE_TMPFS,
+	CAGE_FILE,  /* a file with these contents */
+	CAGE_SECRET /* likewise, but on a tmpfs of its own, and neither executable nor writable whatever the rest says */
+};
 
 struct cage_mount {
 	enum cage_mount_type type;
 	int source_fd;      /* CAGE_BIND: O_PATH, resolved by the caller; borrowed */
+	bool is_in_tree;    /* CAGE_BIND: source_fd lies in one of the cage's trees */
 	const char *target; /* in the step's root, resolved beneath it; made if missing and removed afterwards */
 	bool read_only;
 	int64_t size;      /* CAGE_TMPFS: bytes, 0 = no limit given */
-	const void *bytes; /* CAGE_FILE: contents, on a tmpfs */
+	const void *bytes; /* CAGE_FILE, CAGE_SECRET: contents, on a tmpfs */
 	size_t len;
-	uint32_t mode, uid, gid; /* CAGE_FILE, CAGE_TMPFS (mode 0: 01777) */
+	uint32_t mode, uid, gid; /* CAGE_FILE, CAGE_SECRET, CAGE_TMPFS (mode 0: 01777) */
 };
+
+/* A resource limit (setrlimit) of the step. */
+struct cage_limit {
+	int resource;
+	uint64_t soft, hard; /* UINT64_MAX: unlimited */
+};
+/* docker's "nofile=1024:2048", "nproc=-1", in its words. */
+int cage_limit_parse(struct cage_limit *limit, const char *text, struct err *err) MUST_CHECK;
+const char *cage_limit_name(const struct cage_limit *limit); /* "nofile" */
 
 struct cage {
 	int root_fd; /* the view's root: a detached mount, or a directory of the caller's own mount namespace */
@@ -42,6 +57,12 @@ struct cage {
 	const char *const *extra_hosts; /* "name ip" lines for /etc/hosts, NULL-terminated, may be NULL */
 	const struct cage_mount *mounts;
 	size_t mount_count;
+	/* Detached mounts (views) in which sources of mounts lie. They are attached where the step does not see them, since
+	   before Linux 6.15 nothing can be cloned out of a mount that is attached nowhere. Borrowed. */
+	const int *trees;
+	size_t tree_count;
+	const struct cage_limit *limits;
+	size_t limit_count;
 	int stdin_fd; /* -1: /dev/null */
 	int stdout_fd, stderr_fd;
 	bool tty;          /* stdio is a terminal of the step's own, made the controlling one */

@@ -26,7 +26,7 @@
  *	names/ESCAPED		JSON: canonical name -> image
  *	cache/HEX		JSON: one small record per step key
  *	notes/KIND-HEX		small documents that may be lost: last build (for --explain), stat caches
- *	mounts/HEX		cache mounts
+ *	mounts/HEX/N		cache mounts (src/store/mounts.c)
  *	unsynced/		empty files that say what is not on disk yet (src/store/sync.c), and the guard of publishing
  *	tmp/RANDOM/		work in progress with a flock'ed file "lock"; one whose lock is free is swept at the next open
  *
@@ -193,12 +193,45 @@ int store_note_put(struct store *store, const char *kind, const struct digest *i
 /* fd of the notes directory and a file name in it, for the stat cache, which writes its own file. */
 int store_notes_fd(struct store *store, struct err *err) MUST_CHECK;
 
+/* ---- cache mounts (mounts.c) ---- */
+
+/* How the users of one cache mount get along: together; each with a copy of its own, if the others' are in use; one after the
+   other. */
+enum store_mount_sharing { STORE_MOUNT_SHARED, STORE_MOUNT_PRIVATE, STORE_MOUNT_LOCKED };
+
+struct store_mount_spec {
+	struct digest id;
+	enum store_mount_sharing sharing;
+	/* Called for a new one, whose directory is empty, mode 0755 and ours. NULL: it stays empty. */
+	int (*fill)(void *arg, int dir_fd, struct err *err);
+	void (*waits)(void *arg); /* another build holds it, and has for a while; may be NULL */
+	void *arg;
+};
+
+/* In use until it is closed, or until the process that opened it and those that it forked are gone. */
+struct store_mount {
+	int fd; /* the directory */
+	int lock_fd;
+};
+#define STORE_MOUNT_EMPTY               \
+	{                               \
+		.fd = -1, .lock_fd = -1 \
+	}
+/* Whoever opens several does so in the order of their ids, lest two wait for each other. */
+int store_mount_open(struct store *store, const struct store_mount_spec *spec, struct store_mount *mount,
+		     struct err *err) MUST_CHECK;
+void store_mount_close(struct store_mount *mount);
+#define scope_store_mount __attribute__((cleanup(store_mount_close)))
+/* The next one opens an empty one. Those who have it open keep theirs. */
+int store_mount_forget(struct store *store, const struct digest *id, struct err *err) MUST_CHECK;
+
 /* ---- housekeeping (gc.c, verify.c), inside the user namespace ---- */
 
 struct store_usage {
 	int64_t images, image_bytes; /* count, bytes on disk of what images reach */
 	int64_t layers, layer_bytes;
 	int64_t cache_records, cache_bytes; /* reached by the cache only */
+	int64_t mounts, mount_bytes;        /* cache mounts */
 	int64_t other_bytes;
 };
 int store_usage(struct store *store, struct store_usage *usage, struct err *err) MUST_CHECK;
