@@ -262,12 +262,32 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct member *)a)->path, ((const struct member *)b)->path);
 }
 
+static size_t names_of(const struct family *family, const struct member *of)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < family->count; i++)
+		count += family->members[i].in_upper && family->members[i].st.st_ino == of->st.st_ino;
+	return count;
+}
+
+/* A copy may have got a name that the file had not; what becomes of the file, that name shares. */
+static bool has_new_names(const struct family *family)
+{
+	for (size_t i = 0; i < family->count; i++) {
+		const struct member *member = &family->members[i];
+		if (member->in_upper && member->st.st_nlink > names_of(family, member))
+			return true;
+	}
+	return false;
+}
+
 static int find_members(struct joiner *joiner, const struct link_inode *inode, struct family *family, struct err *err)
 {
 	for (size_t i = 0; i < inode->paths.count; i++)
 		if (add_name(joiner, family, inode, inode->paths.items[i], err) < 0)
 			return -1;
-	if (family->lost > 0 && family->count > 0 && *family->tag) {
+	if ((family->lost > 0 || has_new_names(family)) && family->count > 0 && *family->tag) {
 		struct scan scan = { .visit = note_moved, .joiner = joiner, .family = family };
 		if (scan_tree(&scan, joiner->upper_fd, err) < 0)
 			return -1;
@@ -304,15 +324,6 @@ static int is_equal(const struct joiner *joiner, const struct stack_dir *one_dir
 	    node_load(&b, &b_place, joiner->clamp, &arena, err) < 0)
 		return -1;
 	return node_same_metadata(&a, &b) && S_ISREG(a.entry.mode) ? node_same_content(&a, &b, err) : 0;
-}
-
-static size_t names_of(const struct family *family, const struct member *of)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < family->count; i++)
-		count += family->members[i].in_upper && family->members[i].st.st_ino == of->st.st_ino;
-	return count;
 }
 
 /* What was changed, or else what got a name that it did not have. NULL and 0: all is as it was. */

@@ -172,6 +172,25 @@ static void a_further_name_brings_all_names(void **state)
 	close_trees(&trees);
 }
 
+static void a_further_name_of_a_copy_follows_the_changed_one(void **state)
+{
+	struct trees trees = make_trees(*state);
+
+	put_dir(trees.upper, "d");
+	copy_up(&trees, "d/1", "text");
+	put_hardlink(trees.upper, "d/1", "d/4");
+	copy_up(&trees, "d/2", "changed");
+	join(&trees);
+	assert_layer(trees.upper, &trees.lower, 1,
+		     "d 755 0 d/\n"
+		     "f 644 7 d/1\n"
+		     "h 644 0 d/2 -> d/1\n"
+		     "h 644 0 d/4 -> d/1\n"
+		     "d 755 0 e/\n"
+		     "h 644 0 e/3 -> d/1\n");
+	close_trees(&trees);
+}
+
 static void a_name_that_moved_stays_a_name_of_the_file(void **state)
 {
 	struct trees trees = make_trees(*state);
@@ -270,6 +289,7 @@ int main(void)
 		scratch_test(a_file_in_the_place_of_a_name_leaves_the_others_alone),
 		scratch_test(a_removed_name_leaves_the_others_alone),
 		scratch_test(a_further_name_brings_all_names),
+		scratch_test(a_further_name_of_a_copy_follows_the_changed_one),
 		scratch_test(a_name_that_moved_stays_a_name_of_the_file),
 		scratch_test(a_copy_with_attributes_beside_the_file_is_no_name_of_it),
 		scratch_test(names_that_a_layer_between_hides_do_not_come_back),
