@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
+#include "kiln/dockerfile/mount.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,67 +9,19 @@
 
 /* ---- mounts of a RUN ---- */
 
-struct mount_words {
-	const char *type, *id, *source, *target;
-	bool is_required;
-};
-
-static void take_mount_word(struct mount_words *words, const char *key, const char *value)
-{
-	static const struct {
-		const char *key;
-		size_t offset;
-	} texts[] = {
-		{ "type", offsetof(struct mount_words, type) },
-		{ "id", offsetof(struct mount_words, id) },
-		{ "source", offsetof(struct mount_words, source) },
-		{ "src", offsetof(struct mount_words, source) },
-		{ "target", offsetof(struct mount_words, target) },
-		{ "dst", offsetof(struct mount_words, target) },
-		{ "destination", offsetof(struct mount_words, target) },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		if (text_equal_nocase(key, texts[i].key))
-			*(const char **)((char *)words + texts[i].offset) = value;
-	if (text_equal_nocase(key, "required"))
-		words->is_required = !*value || text_equal_nocase(value, "true") || strcmp(value, "1") == 0;
-}
-
-/* Values are expanded but for `from`, where '$' is an error of the step. */
-static int read_mount(struct build *build, struct evaluated *stage, const char *text, struct mount_words *words,
-		      struct err *err)
-{
-	for (const char *p = text; *p;) {
-		size_t len = strcspn(p, ",");
-		char *key = arena_strndup(build->arena, p, len), *equals = strchr(key, '=');
-		const char *value = "";
-		p += len + (p[len] == ',');
-		if (equals) {
-			*equals = '\0';
-			value = equals + 1;
-		}
-		if (*value && !text_equal_nocase(key, "from"))
-			value = stage_expand(build, &stage->run, value, err);
-		if (!value)
-			return -1;
-		take_mount_word(words, key, value);
-	}
-	return 0;
-}
-
 static void note_mount(struct build *build, struct evaluated *stage, const struct instruction *in,
-		       const struct mount_words *words)
+		       const struct run_mount *mount)
 {
-	const char *id = words->id ? words->id : words->source;
+	const char *id = *mount->id ? mount->id : mount->source;
 	struct build_parameter parameter = {
-		.is_required = words->is_required,
+		.is_required = mount->is_required,
 		.place = { in->first_line, in->last_line },
 	};
-	if (text_equal(words->type, "secret")) {
-		parameter.name = id && *id ? id : words->target ? path_base(words->target) : "";
+	if (mount->type == RUN_MOUNT_SECRET) {
+		parameter.name = *id ? id : path_base(mount->target);
 		*ARENA_PUSH(build->arena, stage->secrets, stage->secret_count) = parameter;
-	} else if (text_equal(words->type, "ssh")) {
-		parameter.name = id && *id ? id : "default";
+	} else if (mount->type == RUN_MOUNT_SSH) {
+		parameter.name = *id ? id : "default";
 		*ARENA_PUSH(build->arena, stage->ssh, stage->ssh_count) = parameter;
 	}
 }
@@ -76,12 +29,13 @@ static void note_mount(struct build *build, struct evaluated *stage, const struc
 int evaluate_mounts(struct build *build, struct evaluated *stage, const struct instruction *in, struct err *err)
 {
 	for (size_t i = 0; i < in->flag_count; i++) {
-		struct mount_words words = { 0 };
+		struct run_mount mount;
 		if (strcmp(in->flags[i].name, "mount") != 0)
 			continue;
-		if (read_mount(build, stage, in->flags[i].value, &words, err) < 0)
+		struct expander expander = stage_expander(build, &stage->run);
+		if (run_mount_parse(build->arena, &expander, in->flags[i].value, &mount, err) < 0)
 			return -1;
-		note_mount(build, stage, in, &words);
+		note_mount(build, stage, in, &mount);
 	}
 	return 0;
 }

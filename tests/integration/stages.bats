@@ -224,3 +224,12 @@ CMD ["x"] (empty)'
 		<<<$'FROM base AS a\nCOPY --from=b /x /\nFROM base AS b\nCOPY --from=c /x /\nFROM base AS c\nCOPY --from=a /x /'
 	cannot_build 1 'image nothing-here is not in the store' <<<$'FROM base\nCOPY --from=nothing-here /x /'
 }
+
+@test "RUN --mount: a number is an image, size and required stand behind type, and errors come before the first step" {
+	cannot_build 1 'image 0 is not in the store' '>>> RUN --mount=from=0' \
+		<<<$'FROM base AS zero\nFROM base\nRUN --mount=from=0,target=/x true'
+	cannot_build 1 "unexpected key 'size' for mount type 'bind'" <<<$'FROM base\nRUN true\nRUN --mount=size=1m,type=tmpfs,target=/x true'
+	says_not '[2/3]'
+	cannot_build 1 "unexpected key 'required' for mount type 'bind'" \
+		<<<$'FROM base\nRUN --mount=required,type=secret,id=x true'
+}
