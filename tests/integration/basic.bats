@@ -394,7 +394,7 @@ teardown_file() {
 	echo never | SECRET=leaked run -0 kiln build -t world .
 	in_image world cat /stdin /id /pid
 	# Process 1 is the command, or its supervisor.
-	[[ "$output" =~ ^0$'\n'0$'\n'[12]$ ]]
+	[[ ${lines[*]} =~ ^"0 0 "[12]$ ]]
 	in_image world cat /env
 	says_not SECRET leaked KILN
 	says PATH=
