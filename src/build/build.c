@@ -11,11 +11,25 @@
 /* From a specification to an image: set-up, the loop, the image, the exports. */
 
 static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t loop_has_ended;
 static int interrupt_pipe[2] = { -1, -1 };
 
-void build_interrupt(int signal)
+/* Signals that come together are one request: who signals a whole process group reaches us twice, by kiln's first process too. */
+enum { TOGETHER_MS = 500 };
+
+/* The loop ends in order, and lets the diffs that run come to their end. Who asks again does not want to wait for them, and
+   behind the loop nobody looks: then the process ends, which the store bears at any time. */
+void build_interrupt(int number)
 {
-	interrupted = signal;
+	static int64_t first_ms;
+	if (loop_has_ended || (interrupted && clock_ms() - first_ms > TOGETHER_MS)) {
+		signal(number, SIG_DFL);
+		raise(number);
+		return;
+	}
+	if (!interrupted)
+		first_ms = clock_ms();
+	interrupted = number;
 	if (interrupt_pipe[1] >= 0) {
 		ssize_t ignored = write(interrupt_pipe[1], "", 1);
 		(void)ignored;
@@ -161,6 +175,7 @@ static int run(struct build *build, struct err *err)
 		return -1;
 	explain_open(build);
 	int scheduled = schedule_run(build, err);
+	loop_has_ended = scheduled == 0;
 	explain_close(build);
 	if (scheduled < 0)
 		return -1;

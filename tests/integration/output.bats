@@ -496,3 +496,14 @@ docker.io/library/two:2'
 	equal "$(jq -r '.manifests[].annotations["org.opencontainers.image.ref.name"]' layout/index.json)" $'1\n2'
 	equal "$(jq -r '.manifests[].digest' layout/index.json | sort -u | wc -l)" 1
 }
+
+@test "an interrupt ends a build that writes its result to somebody who does not read" {
+	head -c 1000000 /dev/urandom >large
+	printf 'FROM scratch\nCOPY large /\n' >Dockerfile
+	mkfifo out
+	sleep 60 <out 3>&- &
+	local reader=$! status=0
+	timeout -s INT -k 20 5 "$KILN" build --progress=plain -o type=tar,dest=out . || status=$?
+	kill "$reader"
+	equal "$status" 124 'ended by the signal, not killed (137)'
+}

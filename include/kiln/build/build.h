@@ -188,7 +188,7 @@ struct image_config;
 int build_apply_changes(struct arena *arena, struct image_config *config, const char *const *changes, size_t count,
 			struct err *err) MUST_CHECK;
 
-/* For signal handlers: the build ends as soon as it can. */
-void build_interrupt(int signal);
+/* For signal handlers: the build ends as soon as it can; asked again, or while it writes its result, the process ends. */
+void build_interrupt(int number);
 
 #endif
