@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/test-dockerfile-flags \
 	tests/unit/test-dockerfile-ignore \
 	tests/unit/test-dockerfile-limits \
+	tests/unit/test-dockerfile-mount \
 	tests/unit/test-dockerfile-lint \
 	tests/unit/test-image-crash \
 	tests/unit/test-image-find \
@@ -149,6 +150,7 @@ tests_unit_test_dockerfile_expand_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_flags_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_ignore_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_dockerfile_limits_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
+tests_unit_test_dockerfile_mount_LDADD = $(dockerfile_libs) $(CMOCKA_LIBS)
 tests_unit_test_image_crash_LDADD = $(image_libs) $(CMOCKA_LIBS)
 tests_unit_test_image_find_LDADD = $(image_libs) $(CMOCKA_LIBS)
 tests_unit_test_image_import_LDADD = $(image_libs) $(CMOCKA_LIBS)
