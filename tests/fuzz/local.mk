@@ -11,6 +11,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz-inflate \
 	tests/fuzz/fuzz-json \
 	tests/fuzz/fuzz-manifest \
+	tests/fuzz/fuzz-mount \
 	tests/fuzz/fuzz-passwd \
 	tests/fuzz/fuzz-profile \
 	tests/fuzz/fuzz-recipe \
@@ -61,6 +62,9 @@ tests_fuzz_fuzz_json_LDADD = $(codec_libs)
 tests_fuzz_fuzz_manifest_SOURCES = tests/fuzz/fuzz-manifest.c $(fuzz_main)
 tests_fuzz_fuzz_manifest_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_manifest_LDADD = $(oci_libs)
+tests_fuzz_fuzz_mount_SOURCES = tests/fuzz/fuzz-mount.c $(fuzz_main)
+tests_fuzz_fuzz_mount_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_mount_LDADD = $(dockerfile_libs)
 tests_fuzz_fuzz_passwd_SOURCES = tests/fuzz/fuzz-passwd.c $(fuzz_main)
 tests_fuzz_fuzz_passwd_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_passwd_LDADD = $(sandbox_libs)
