@@ -28,9 +28,19 @@ find_unlisted_tests() {
 	find "$1" -maxdepth 1 -name "$2" | sort | sed 's/\.c$//' | unlisted
 }
 
+# A program that names no library links by luck, or not at all.
+find_unlinked() {
+	local program
+	find "$1" -maxdepth 1 -name "$2" | sort | sed 's/\.c$//' | while IFS= read -r program; do
+		grep -q "^${program//[\/-]/_}_LDADD" "$1/local.mk" || printf '%s has no LDADD\n' "$program"
+	done
+}
+
 check "every source and header is listed" find_unlisted src include -name '*.[ch]'
 check "every unit test is listed" find_unlisted_tests tests/unit 'test-*.c'
 check "every fuzz target is listed" find_unlisted_tests tests/fuzz 'fuzz-*.c'
+check "every unit test says what it is linked with" find_unlinked tests/unit 'test-*.c'
+check "every fuzz target says what it is linked with" find_unlinked tests/fuzz 'fuzz-*.c'
 check "every integration test is listed" find_unlisted tests/integration -name '*.bats'
 check "every script is listed" find_unlisted scripts -not -name local.mk -not -name '*~'
 finish

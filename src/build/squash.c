@@ -40,19 +40,20 @@ static struct layer_node *make_layer(struct build *build, struct err *err)
 	return node;
 }
 
-/* What the squashed layer depends on: the stack, and where in it the base ends. */
-static void squash_key(const struct stage_run *target, struct digest *key)
+/* What the squashed layer depends on: the stack, and where in it the base ends. False: there are too many layers to say. */
+static bool squash_key(const struct stage_run *target, struct digest *key)
 {
 	struct digest chain, base;
 	struct stage_run below = *target;
 	below.layer_count = below.base_layers;
 	if (!stage_chain(target, &chain) || !stage_chain(&below, &base))
-		chain = base = (struct digest){ 0 };
+		return false;
 	scope_hasher struct hasher *hasher = hasher_new();
 	hasher_text(hasher, "squash");
 	hasher_field(hasher, chain.bytes, sizeof(chain.bytes));
 	hasher_field(hasher, base.bytes, sizeof(base.bytes));
 	hasher_final(hasher, key);
+	return true;
 }
 
 static struct layer_node *find_or_make_layer(struct build *build, struct err *err)
@@ -61,8 +62,8 @@ static struct layer_node *find_or_make_layer(struct build *build, struct err *er
 	struct cache_record record;
 	struct digest key;
 	struct err ignored;
-	squash_key(target, &key);
-	if (store_cache_get(build->store, build->arena, &key, &record, &ignored) == 1) {
+	bool has_key = squash_key(target, &key);
+	if (has_key && store_cache_get(build->store, build->arena, &key, &record, &ignored) == 1) {
 		struct layer_node *node = node_from_store(build, &record.diff_id, NULL);
 		if (node) {
 			node->created = record.created;
@@ -70,8 +71,8 @@ static struct layer_node *find_or_make_layer(struct build *build, struct err *er
 		}
 	}
 	struct layer_node *node = make_layer(build, err);
-	if (!node)
-		return NULL;
+	if (!node || !has_key)
+		return node;
 	record = (struct cache_record){ .diff_id = node->diff_id, .created = node->created, .what = node->what };
 	if (store_cache_put(build->store, &key, &record, &ignored) < 0)
 		log_debug("cache record of the squashed layer: %s", ignored.msg);

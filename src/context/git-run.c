@@ -96,6 +96,8 @@ static void set_credentials(struct git *git, unsigned *count, const struct remot
 	const char *pair = arena_printf(&arena, "%s:%s", remote->user, remote->password ? remote->password : "");
 	set(git, count, arena_printf(&arena, "http.%.*s/.extraHeader", (int)origin, remote->url),
 	    arena_printf(&arena, "Authorization: Basic %s", base64(&arena, pair)));
+	/* git sends the header along to wherever the host redirects it. */
+	set(git, count, "http.followRedirects", "false");
 }
 
 /* The user's home by its name, since ssh would take the one of root, who we are in the user namespace. */

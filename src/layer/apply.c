@@ -316,10 +316,11 @@ static int apply_entry(struct applier *applier, const struct layer_entry *entry,
 	if (!*entry->path)
 		return err_set(err, ERR_INPUT, "a hard link in place of the root");
 	if (S_ISREG(entry->mode) && !entry->is_hardlink) {
-		applier->stats.content += entry->size;
-		if (options->max_size && applier->stats.content > options->max_size)
+		int64_t most = options->max_size ? options->max_size : INT64_MAX;
+		if (entry->size > most - applier->stats.content)
 			return err_set(err, ERR_INPUT, "%s: the contents are larger than %lld bytes in all",
-				       SHOWN(entry->path), (long long)options->max_size);
+				       SHOWN(entry->path), (long long)most);
+		applier->stats.content += entry->size;
 	}
 	int result = entry->is_hardlink ? apply_hardlink(applier, entry, err) : apply_named(applier, entry, err);
 	if (result == 0)

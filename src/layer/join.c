@@ -35,7 +35,7 @@ struct member {
 	struct stat st; /* of upper's file, or of the file below while no upper has it */
 	bool in_upper;
 	bool is_changed; /* it is not what is below */
-	bool is_moved;   /* the file had no such name below */
+	bool is_new;     /* the file had no such name below */
 };
 
 struct family {
@@ -46,6 +46,12 @@ struct family {
 	size_t lost; /* names that are gone, so that others may have come */
 };
 
+struct tagged {
+	const char *path;
+	char tag[TAG_MAX];
+	struct stat st;
+};
+
 struct joiner {
 	struct arena arena;
 	int upper_fd;
@@ -53,6 +59,9 @@ struct joiner {
 	struct stack_dir *below, *merged; /* without and with upper */
 	struct links families; /* by the inode below; value: number of its names; paths: those in its layer */
 	size_t missing;        /* names that the walk over the layers has not met yet */
+	bool has_tagged;
+	struct tagged *tagged; /* in upper, at names that such a file had not below */
+	size_t tagged_count;
 };
 
 static void joiner_release(struct joiner *joiner)
@@ -69,7 +78,6 @@ static void joiner_release(struct joiner *joiner)
 struct scan {
 	int (*visit)(struct scan *scan, int dir_fd, const struct stack_dir *below, const char *name, struct err *err);
 	struct joiner *joiner;
-	struct family *family;
 	bool with_below; /* only directories that are below too */
 	bool is_done;
 	struct strbuf path;
@@ -229,31 +237,63 @@ static int add_name(struct joiner *joiner, struct family *family, const struct l
 	return 0;
 }
 
-static bool is_member(const struct family *family, const char *path)
+/* A file of upper that carries a tag. One that was there already, with that tag, is in its place. */
+static int note_tagged(struct scan *scan, int dir_fd, const struct stack_dir *below, const char *name, struct err *err)
 {
-	for (size_t i = 0; i < family->count; i++)
-		if (text_equal(family->members[i].path, path))
-			return true;
-	return false;
-}
-
-/* A file of that tag that was there already is of another family. */
-static int note_moved(struct scan *scan, int dir_fd, const struct stack_dir *below, const char *name, struct err *err)
-{
-	struct family *family = scan->family;
+	struct joiner *joiner = scan->joiner;
+	struct tagged file = { .path = scan->path.ptr };
+	char tag_below[TAG_MAX] = "";
 	scope_fd int below_fd = -1;
-	struct stat st, below_st;
+	struct stat st;
 
 	(void)below;
-	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(dir_fd, name, &file.st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_errno(err, "stat %s", SHOWN(name));
-	if (!S_ISREG(st.st_mode) || !has_tag(dir_fd, name, family) || is_member(family, scan->path.ptr))
+	if (!S_ISREG(file.st.st_mode))
 		return 0;
-	int found = stack_find_path(scan->joiner->below, scan->path.ptr, &below_fd, &below_st, err);
-	if (found < 0)
+	tag_read(dir_fd, name, file.tag);
+	int found = *file.tag ? stack_find_path(joiner->below, file.path, &below_fd, &st, err) : 0;
+	if (found > 0)
+		tag_read(below_fd, name, tag_below);
+	if (found < 0 || !*file.tag || text_equal(file.tag, tag_below))
+		return found < 0 ? -1 : 0;
+	file.path = arena_strdup(&joiner->arena, file.path);
+	*ARENA_PUSH(&joiner->arena, joiner->tagged, joiner->tagged_count) = file;
+	return 0;
+}
+
+static int find_tagged(struct joiner *joiner, struct err *err)
+{
+	struct scan scan = { .visit = note_tagged, .joiner = joiner };
+
+	if (joiner->has_tagged)
+		return 0;
+	joiner->has_tagged = true;
+	return scan_tree(&scan, joiner->upper_fd, err);
+}
+
+/* Names that the file had not: of a copy of it, and if a name is gone, whatever carries the tag. */
+static int add_new_names(struct joiner *joiner, struct family *family, struct err *err)
+{
+	scope_links struct links copies = { 0 };
+	bool has_new = family->lost > 0;
+
+	for (size_t i = 0; i < family->count; i++)
+		if (family->members[i].in_upper)
+			links_add(&copies, &family->members[i].st)->value++;
+	for (size_t i = 0; i < family->count && !has_new; i++) {
+		const struct link_inode *copy = links_find(&copies, &family->members[i].st);
+		has_new = copy && family->members[i].st.st_nlink > copy->value;
+	}
+	if (!has_new || !*family->tag)
+		return 0;
+	if (find_tagged(joiner, err) < 0)
 		return -1;
-	if (!found || !has_tag(below_fd, name, family))
-		add_member(scan->joiner, family, scan->path.ptr, &st, true)->is_moved = true;
+	for (size_t i = 0; i < joiner->tagged_count; i++) {
+		const struct tagged *file = &joiner->tagged[i];
+		if (text_equal(file->tag, family->tag) && (family->lost > 0 || links_find(&copies, &file->st)))
+			add_member(joiner, family, file->path, &file->st, true)->is_new = true;
+	}
 	return 0;
 }
 
@@ -262,38 +302,16 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct member *)a)->path, ((const struct member *)b)->path);
 }
 
-static size_t names_of(const struct family *family, const struct member *of)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < family->count; i++)
-		count += family->members[i].in_upper && family->members[i].st.st_ino == of->st.st_ino;
-	return count;
-}
-
-/* A copy may have got a name that the file had not; what becomes of the file, that name shares. */
-static bool has_new_names(const struct family *family)
-{
-	for (size_t i = 0; i < family->count; i++) {
-		const struct member *member = &family->members[i];
-		if (member->in_upper && member->st.st_nlink > names_of(family, member))
-			return true;
-	}
-	return false;
-}
-
 static int find_members(struct joiner *joiner, const struct link_inode *inode, struct family *family, struct err *err)
 {
 	for (size_t i = 0; i < inode->paths.count; i++)
 		if (add_name(joiner, family, inode, inode->paths.items[i], err) < 0)
 			return -1;
-	if ((family->lost > 0 || has_new_names(family)) && family->count > 0 && *family->tag) {
-		struct scan scan = { .visit = note_moved, .joiner = joiner, .family = family };
-		if (scan_tree(&scan, joiner->upper_fd, err) < 0)
-			return -1;
-	}
-	if (family->count > 0)
-		qsort(family->members, family->count, sizeof(family->members[0]), by_path);
+	if (family->count == 0)
+		return 0;
+	if (add_new_names(joiner, family, err) < 0)
+		return -1;
+	qsort(family->members, family->count, sizeof(family->members[0]), by_path);
 	return 0;
 }
 
@@ -342,7 +360,7 @@ static int find_heir(struct joiner *joiner, struct family *family, const struct 
 		member->is_changed = !same;
 		if (member->is_changed && !*heir)
 			*heir = member;
-		if (!with_new_name && (member->is_moved || member->st.st_nlink > names_of(family, member)))
+		if (member->is_new && !with_new_name)
 			with_new_name = member;
 	}
 	if (!*heir)

@@ -51,6 +51,8 @@ static void check_place(struct arena *arena, const char *text, enum remote_place
 		check_http(&remote);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena arena = { 0 };
