@@ -83,6 +83,7 @@ unit_tests = \
 	tests/unit/test-store-crash \
 	tests/unit/test-store-gc \
 	tests/unit/test-store-layers \
+	tests/unit/test-store-mounts \
 	tests/unit/test-store-names \
 	tests/unit/test-store-open \
 	tests/unit/test-store-sync \
@@ -195,6 +196,7 @@ tests_unit_test_store_cache_LDADD = $(store_libs) $(CMOCKA_LIBS)
 tests_unit_test_store_crash_LDADD = $(store_libs) $(CMOCKA_LIBS)
 tests_unit_test_store_gc_LDADD = $(store_libs) $(CMOCKA_LIBS)
 tests_unit_test_store_layers_LDADD = $(store_libs) $(CMOCKA_LIBS)
+tests_unit_test_store_mounts_LDADD = $(store_libs) $(CMOCKA_LIBS)
 tests_unit_test_store_names_LDADD = $(store_libs) $(CMOCKA_LIBS)
 tests_unit_test_store_open_LDADD = $(store_libs) $(CMOCKA_LIBS)
 tests_unit_test_store_sync_LDADD = $(store_libs) $(CMOCKA_LIBS)
