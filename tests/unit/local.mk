@@ -71,6 +71,7 @@ unit_tests = \
 	tests/unit/test-sandbox-etc \
 	tests/unit/test-sandbox-foreign \
 	tests/unit/test-sandbox-idmap \
+	tests/unit/test-sandbox-limits \
 	tests/unit/test-sandbox-mounts \
 	tests/unit/test-sandbox-network \
 	tests/unit/test-sandbox-probe \
@@ -184,6 +185,7 @@ tests_unit_test_sandbox_enter_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_etc_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_foreign_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_idmap_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_limits_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_mounts_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_network_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_probe_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
