@@ -76,6 +76,7 @@ unit_tests = \
 	tests/unit/test-sandbox-network \
 	tests/unit/test-sandbox-probe \
 	tests/unit/test-sandbox-seccomp \
+	tests/unit/test-sandbox-secrets \
 	tests/unit/test-sandbox-stubs \
 	tests/unit/test-sandbox-user \
 	tests/unit/test-sandbox-walls \
@@ -190,6 +191,7 @@ tests_unit_test_sandbox_mounts_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_network_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_probe_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_seccomp_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
+tests_unit_test_sandbox_secrets_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_stubs_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_user_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_walls_LDADD = $(sandbox_libs) $(CMOCKA_LIBS)
