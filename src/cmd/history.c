@@ -2,6 +2,7 @@
 #include "command.h"
 #include "kiln/codec/json.h"
 #include "kiln/image/image.h"
+#include "template.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,7 @@ struct history_options {
 static const struct option_spec options[] = {
 	{ "no-trunc", 0, OPTION_FLAG, AT(no_trunc), NULL, "print everything" },
 	{ "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "print ids only" },
-	{ "format", 0, OPTION_STRING, AT(format), "table|json", "how to print" },
+	{ "format", 0, OPTION_STRING, AT(format), "table|json|TEMPLATE", "how to print" },
 	{ "human", 'H', OPTION_NOT_FLAG, AT(exact), NULL, "=false prints sizes in bytes and whole times" },
 	{ NULL },
 };
@@ -78,9 +79,8 @@ static int make_rows(struct store *store, struct arena *arena, const struct hist
 	return 0;
 }
 
-static void print_json_row(struct arena *arena, const struct row *row)
+static int print_formatted(struct arena *arena, const char *format, const struct row *row, struct err *err)
 {
-	scope_strbuf struct strbuf line = { 0 };
 	struct json *object = json_object(arena);
 	json_set(arena, object, "ID", json_str(arena, row->id));
 	json_set(arena, object, "CreatedAt", json_str(arena, row->created_at));
@@ -90,18 +90,14 @@ static void print_json_row(struct arena *arena, const struct row *row)
 	json_set(arena, object, "Bytes", json_int(arena, row->bytes));
 	json_set(arena, object, "Layer", json_str(arena, row->diff_id));
 	json_set(arena, object, "Comment", json_str(arena, row->comment));
-	json_write(&line, object);
-	printf("%s\n", strbuf_str(&line));
+	return format_print(format, object, err);
 }
 
 static int print_history(struct invocation *invocation, struct err *err)
 {
 	struct history_options *o = invocation->options;
 	struct arena *arena = invocation->arena;
-	bool as_json = o->format && strcmp(o->format, "json") == 0;
-	if (o->format && !as_json && strcmp(o->format, "table") != 0)
-		return err_set(err, ERR_USAGE, "--format is table or json");
-	o->no_trunc |= as_json;
+	o->no_trunc |= format_of(o->format) == FORMAT_JSON;
 	scope_store struct store *store = NULL;
 	struct image image;
 	if (invocation_store(invocation, STORE_CREATE | STORE_NO_SWEEP, &store, err) < 0 ||
@@ -111,9 +107,14 @@ static int print_history(struct invocation *invocation, struct err *err)
 	struct row *rows = arena_array(arena, struct row, count + 1);
 	if (make_rows(store, arena, o, &image, rows, err) < 0)
 		return -1;
-	if (o->quiet || as_json) {
+	for (size_t i = 0; i < count && o->quiet; i++)
+		printf("%s\n", rows[i].id);
+	if (o->quiet)
+		return 0;
+	if (format_of(o->format) != FORMAT_TABLE) {
 		for (size_t i = 0; i < count; i++)
-			as_json ? print_json_row(arena, &rows[i]) : (void)printf("%s\n", rows[i].id);
+			if (print_formatted(arena, o->format, &rows[i], err) < 0)
+				return -1;
 		return 0;
 	}
 	const char **cells = arena_array(arena, const char *, (count + 1) * COLUMNS);

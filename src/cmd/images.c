@@ -3,6 +3,7 @@
 #include "images-filter.h"
 #include "kiln/codec/json.h"
 #include "kiln/oci/reference.h"
+#include "template.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,7 @@ struct images_options {
 static const struct option_spec options[] = {
 	{ "quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "print ids only" },
 	{ "no-trunc", 0, OPTION_FLAG, AT(no_trunc), NULL, "print whole ids" },
-	{ "format", 0, OPTION_STRING, AT(format), "table|json", "how to print" },
+	{ "format", 0, OPTION_STRING, AT(format), "table|json|TEMPLATE", "how to print" },
 	{ "filter", 'f', OPTION_LIST, AT(filters), "KEY=VALUE", "dangling, label, reference, before, since" },
 	{ "digests", 0, OPTION_FLAG, AT(digests), NULL, "show the digests of manifests" },
 	{ "all", 'a', OPTION_IGNORED_FLAG, 0, NULL, NULL },
@@ -66,9 +67,8 @@ static const char *go_time(struct arena *arena, int64_t seconds)
 	return arena_strdup(arena, text);
 }
 
-static void print_json_row(struct arena *arena, const struct row *row)
+static int print_formatted(struct arena *arena, const char *format, const struct row *row, struct err *err)
 {
-	scope_strbuf struct strbuf line = { 0 };
 	struct json *object = json_object(arena);
 	json_set(arena, object, "ID", json_str(arena, row->id));
 	json_set(arena, object, "Repository", json_str(arena, row->repository));
@@ -78,17 +78,18 @@ static void print_json_row(struct arena *arena, const struct row *row)
 	json_set(arena, object, "CreatedSince", json_str(arena, row->created));
 	json_set(arena, object, "Size", json_str(arena, row->size));
 	json_set(arena, object, "Bytes", json_int(arena, row->bytes));
-	json_write(&line, object);
-	printf("%s\n", strbuf_str(&line));
+	return format_print(format, object, err);
 }
 
-static void print_rows(struct arena *arena, const struct images_options *o, const struct row *rows, size_t count)
+static int print_rows(struct arena *arena, const struct images_options *o, const struct row *rows, size_t count,
+		      struct err *err)
 {
 	enum { COLUMNS = 6 };
-	if (o->format && strcmp(o->format, "json") == 0) {
+	if (format_of(o->format) != FORMAT_TABLE) {
 		for (size_t i = 0; i < count; i++)
-			print_json_row(arena, &rows[i]);
-		return;
+			if (print_formatted(arena, o->format, &rows[i], err) < 0)
+				return -1;
+		return 0;
 	}
 	const char **cells = arena_array(arena, const char *, (count + 1) * COLUMNS);
 	static const struct row head = { "REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE", 0, 0 };
@@ -104,6 +105,7 @@ static void print_rows(struct arena *arena, const struct images_options *o, cons
 		cells[n++] = row->size;
 	}
 	print_table(cells, count + 1, columns);
+	return 0;
 }
 
 static bool is_wanted(struct arena *arena, const struct row *row, const char *wanted)
@@ -117,8 +119,6 @@ static int list_images(struct invocation *invocation, struct err *err)
 {
 	const struct images_options *o = invocation->options;
 	struct arena *arena = invocation->arena;
-	if (o->format && strcmp(o->format, "json") != 0 && strcmp(o->format, "table") != 0)
-		return err_set(err, ERR_USAGE, "--format is table or json");
 	scope_store struct store *store = NULL;
 	if (invocation_store(invocation, STORE_CREATE | STORE_NO_SWEEP, &store, err) < 0)
 		return -1;
@@ -147,8 +147,7 @@ static int list_images(struct invocation *invocation, struct err *err)
 			printf("%s\n", rows[i].id);
 		return 0;
 	}
-	print_rows(arena, o, rows, shown);
-	return 0;
+	return print_rows(arena, o, rows, shown, err);
 }
 
 const struct command command_images = {

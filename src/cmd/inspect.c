@@ -3,6 +3,7 @@
 #include "kiln/codec/json.h"
 #include "kiln/image/image.h"
 #include "kiln/oci/reference.h"
+#include "template.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,19 +12,18 @@
 
 struct inspect_options {
 	bool raw;
-	const char *type;
+	const char *type, *format;
 };
 
 #define AT(member) offsetof(struct inspect_options, member)
 static const struct option_spec options[] = {
 	{ "raw", 0, OPTION_FLAG, AT(raw), NULL, "print the image's configuration as it is" },
+	{ "format", 'f', OPTION_STRING, AT(format), "json|TEMPLATE", "how to print" },
 	{ "type", 0, OPTION_STRING, AT(type), "image", NULL },
 	{ NULL },
 };
 
 static const struct option_spec foreign_options[] = {
-	{ "format", 'f', OPTION_REFUSED, 0, "TEMPLATE",
-	  "kiln prints JSON and has no templates: `kiln inspect IMAGE | jq -r '.[0].Id'`" },
 	{ "size", 's', OPTION_IGNORED_FLAG, 0, NULL, NULL },
 	{ NULL },
 };
@@ -44,6 +44,26 @@ static struct json *names_of(struct store *store, struct arena *arena, const str
 	return list;
 }
 
+/* docker shows all of these, and scripts take them for granted. */
+static struct json *whole_config(struct arena *arena, const struct json *config)
+{
+	static const char *const texts[] = { "User", "WorkingDir" };
+	static const char *const lists[] = { "Env", "Cmd", "Entrypoint", "OnBuild" };
+	static const char *const maps[] = { "ExposedPorts", "Volumes", "Labels" };
+	struct json *whole = config ? json_clone(arena, config) : json_object(arena);
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (!json_get(whole, texts[i]))
+			json_set(arena, whole, texts[i], json_str(arena, ""));
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		if (!json_get(whole, lists[i]))
+			json_set(arena, whole, lists[i], json_str(arena, NULL));
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
+		if (!json_get(whole, maps[i]))
+			json_set(arena, whole, maps[i], json_object(arena));
+	return whole;
+}
+
 static struct json *describe(struct store *store, struct arena *arena, const struct image *image,
 			     const struct json *config)
 {
@@ -57,7 +77,7 @@ static struct json *describe(struct store *store, struct arena *arena, const str
 		json_set(arena, out, "Variant", json_str(arena, image->config.platform.variant));
 	json_set(arena, out, "Os", json_str(arena, image->config.platform.os));
 	json_set(arena, out, "Size", json_int(arena, image->record.size));
-	json_set(arena, out, "Config", json_get(config, "config"));
+	json_set(arena, out, "Config", whole_config(arena, json_get(config, "config")));
 	for (size_t i = 0; i < image->diff_id_count; i++)
 		json_push(arena, layers, json_str(arena, digest_str(arena, &image->diff_ids[i])));
 	json_set(arena, root, "Type", json_str(arena, "layers"));
@@ -92,6 +112,14 @@ static int inspect_images(struct invocation *invocation, struct err *err)
 		json_push(arena, list, describe(store, arena, &image, config));
 	}
 	if (o->raw)
+		return 0;
+	/* "json" is all of them in one, as with docker. */
+	if (format_of(o->format) == FORMAT_JSON)
+		return format_print(o->format, list, err);
+	for (size_t i = 0; i < list->count && o->format; i++)
+		if (format_print(o->format, list->items[i], err) < 0)
+			return -1;
+	if (o->format)
 		return 0;
 	scope_strbuf struct strbuf text = { 0 };
 	json_write_pretty(&text, list);

@@ -30,6 +30,8 @@ kiln_SOURCES = \
 	src/cmd/save.c \
 	src/cmd/system.c \
 	src/cmd/tag.c \
+	src/cmd/template.c \
+	src/cmd/template.h \
 	src/cmd/terminal.c \
 	src/cmd/terminal.h \
 	src/cmd/unshare.c \

@@ -61,8 +61,7 @@ listed() {
 	says "$digest" "$(image_id new:1)"
 	equal "$(kiln images --digests old | awk 'NR == 2 { print $3 }')" '<none>'
 	equal "$(kiln images --format json new:1 | jq -c '[.Digest,.CreatedAt]')" "[\"$digest\",\"2017-07-14 02:40:00 +0000 UTC\"]"
-	run -125 kiln images --format '{{.ID}}'
-	says '--format is table or json'
+	equal "$(kiln images --format '{{.Repository}}:{{.Tag}}\t{{.ID}}' new:1)" "new:1"$'\t'"$(kiln images -q new:1)"
 }
 
 @test "history --human=false, docker's JSON members" {
@@ -75,13 +74,40 @@ listed() {
 	equal "$(kiln history --format json --human=false new:1 | jq -rs '.[0].Size')" 5
 }
 
-@test "inspect: --type, --raw, and no templates" {
+@test "inspect: --type, --raw" {
 	run -0 kiln inspect --type image new:1
 	run -125 kiln inspect --type container new:1
 	says 'kiln keeps images only'
-	run -1 kiln inspect -f '{{.Id}}' new:1
-	says 'has no templates' "jq -r '.[0].Id'"
 	equal "$(kiln inspect --raw new:1 | jq -r .created)" 2017-07-14T02:40:00Z
+}
+
+@test "docker's templates: fields, json, len, index" {
+	dockerfile <<-'END'
+		FROM base
+		LABEL a.b=c d=e
+		ENTRYPOINT ["x", "y z"]
+		EXPOSE 80
+	END
+	build -t templates
+	format() {
+		kiln inspect -f "$1" templates
+	}
+	equal "$(format '{{.Id}}')" "$(image_id templates)"
+	equal "$(format 'a {{ .Os }}/{{.Architecture}} b')" "a $(kiln inspect templates | jq -r '.[0]|.Os+"/"+.Architecture') b"
+	equal "$(format '{{.Config.Entrypoint}} {{json .Config.Entrypoint}}')" '[x y z] ["x","y z"]'
+	equal "$(format '{{.Config.Cmd}}|{{.Config.User}}|{{.Config.Volumes}}')" '[]||map[]'
+	equal "$(format '{{index .Config.Labels "a.b"}}|{{index .Config.Labels "none"}}|{{len .Config.Labels}}')" 'c||2'
+	equal "$(format '{{index .RootFS.Layers 0}}')" "$(diff_ids templates | head -n 1)"
+	equal "$(kiln history --format '{{.CreatedBy}}' templates | head -n 1)" 'EXPOSE [80/tcp]'
+	equal "$(kiln inspect -f '{{json .}}' templates | jq -r .Id)" "$(image_id templates)"
+	run -125 kiln inspect -f '{{.Nope}}' templates
+	says 'there is no field .Nope' '.RepoTags'
+	run -125 kiln inspect -f '{{range .RootFS.Layers}}x{{end}}' templates
+	says '"range" is not understood' jq
+	run -125 kiln inspect -f '{{.Id' templates
+	says 'without'
+	run -125 kiln images --format 'table {{.ID}}'
+	says 'without that word'
 }
 
 @test "rmi goes on after a name that is not there" {
