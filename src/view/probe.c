@@ -208,7 +208,7 @@ static int try_kind(enum view_kind kind, bool must_be_exact, int dir_fd, struct 
 	snprintf(name, sizeof(name), ".view-probe-%ld-%lld", (long)getpid(), (long long)now.tv_nsec);
 	scope_fd int scratch_fd = file_make_dir(dir_fd, name, 0700, err);
 	if (scratch_fd < 0)
-		return -1;
+		return err_wrap(err, "the store cannot be written");
 	int result = try_records(kind, scratch_fd, err);
 	if (result == 0)
 		result = try_in(kind, must_be_exact, scratch_fd, err);

@@ -501,6 +501,7 @@ docker.io/library/two:2'
 	head -c 1000000 /dev/urandom >large
 	printf 'FROM scratch\nCOPY large /\n' >Dockerfile
 	mkfifo out
+	# shellcheck disable=SC2217 # it only holds the pipe open
 	sleep 60 <out 3>&- &
 	local reader=$! status=0
 	timeout -s INT -k 20 5 "$KILN" build --progress=plain -o type=tar,dest=out . || status=$?

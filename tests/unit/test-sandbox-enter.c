@@ -304,7 +304,7 @@ static int enter_without_privileges(int channel, void *arg, struct err *err)
 	(void)arg;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(err, "prctl");
-	if (enter(return_number, &number, &status, err) == 0)
+	if (sandbox_enter(ISOLATION_MAPPED, return_number, &number, &status, err) == 0)
 		return geteuid() == 0 ? 0 : err_set(err, ERR_SYSTEM, "newuidmap had power");
 	return strstr(err->msg, "no_new_privs is set here") ? 0 : -1;
 }

@@ -130,10 +130,11 @@ static void the_network_is_the_hosts_or_none(void **state)
 	run_script(&step, "readlink /proc/self/ns/net");
 	assert_output(&step, link);
 	step.cage.network = NETWORK_NONE;
-	run_script(&step,
-		   "readlink /proc/self/ns/net; ls /sys/class/net; cat /proc/sys/net/ipv4/ip_unprivileged_port_start;"
-		   "nc -l -p 80 127.0.0.1 & for i in 1 2 3 4 5 6 7 8 9; do echo through | nc 127.0.0.1 80 2>/dev/null "
-		   "&& break; sleep 0.5; done; wait");
+	run_script(
+		&step,
+		"readlink /proc/self/ns/net; ls /sys/class/net; cat /proc/sys/net/ipv4/ip_unprivileged_port_start;"
+		"nc -l -p 80 -e echo through & for i in 1 2 3 4 5 6 7 8 9; do nc 127.0.0.1 80 </dev/null 2>/dev/null "
+		"&& break; sleep 0.5; done; wait");
 	assert_null(strstr(step.output, link));
 	assert_non_null(strstr(step.output, "]\nlo\n0\nthrough\n"));
 	step_end(&step);
@@ -144,7 +145,7 @@ static void a_value_that_does_not_exist_is_refused(void **state)
 {
 	const char *const argv[] = { "true", NULL };
 	struct step step = step_in(state);
-	const struct cage_mount mount = { .type = (enum cage_mount_type)(CAGE_FILE + 1),
+	const struct cage_mount mount = { .type = (enum cage_mount_type)(CAGE_SECRET + 1),
 					  .source_fd = -1,
 					  .target = "/x" };
 
@@ -155,7 +156,7 @@ static void a_value_that_does_not_exist_is_refused(void **state)
 	step.cage.network = NETWORK_HOST;
 	step.cage.mounts = &mount;
 	step.cage.mount_count = 1;
-	assert_set_up_fails(&step, argv, "unknown type of mount 3");
+	assert_set_up_fails(&step, argv, "unknown type of mount 4");
 	step_end(&step);
 }
 
