@@ -245,9 +245,10 @@ tool
 		RUN cat /f >/g
 	END
 	{ sleep 1; echo 2 >f; } &
+	local writer=$!
 	build -t changed
 	says 'the next build runs it again'
-	wait
+	wait "$writer"
 	echo 1 >f
 	build
 	equal "$(steps CACHED)" 0
@@ -359,9 +360,10 @@ two_builds() {
 		    sleep 0.2; echo end \$N >>/d/log; cat /c/log >/log
 	END
 	kiln build --progress=plain -f "$1" --build-arg N=1 -t "$1-1" . >"$1.out" 2>&1 &
+	local first=$!
 	for _ in $(seq 200); do ! grep -q ' ready$' "$1.out" || break; sleep 0.05; done
 	run -0 kiln build --progress=plain -f "$1" --build-arg N=2 -t "$1-2" .
-	wait
+	wait "$first"
 }
 
 @test "cache: two builds share it, wait for it, or have one each; twice in one step is once" {
