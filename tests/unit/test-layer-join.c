@@ -224,6 +224,26 @@ static void a_copy_with_attributes_beside_the_file_is_no_name_of_it(void **state
 	close_trees(&trees);
 }
 
+static void nor_is_it_when_the_file_gets_a_further_name(void **state)
+{
+	struct trees trees = make_trees(*state);
+
+	put_dir(trees.upper, "d");
+	copy_up(&trees, "d/2", "text");
+	put_hardlink(trees.upper, "d/2", "d/4");
+	copy_up(&trees, "d/backup", "text");
+	join(&trees);
+	assert_layer(trees.upper, &trees.lower, 1,
+		     "d 755 0 d/\n"
+		     "f 644 4 d/1\n"
+		     "h 644 0 d/2 -> d/1\n"
+		     "h 644 0 d/4 -> d/1\n"
+		     "f 644 4 d/backup\n"
+		     "d 755 0 e/\n"
+		     "h 644 0 e/3 -> d/1\n");
+	close_trees(&trees);
+}
+
 static void names_that_a_layer_between_hides_do_not_come_back(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -292,6 +312,7 @@ int main(void)
 		scratch_test(a_further_name_of_a_copy_follows_the_changed_one),
 		scratch_test(a_name_that_moved_stays_a_name_of_the_file),
 		scratch_test(a_copy_with_attributes_beside_the_file_is_no_name_of_it),
+		scratch_test(nor_is_it_when_the_file_gets_a_further_name),
 		scratch_test(names_that_a_layer_between_hides_do_not_come_back),
 		scratch_test(directories_keep_their_times),
 		scratch_test(a_socket_leaves_what_it_replaced_removed),

@@ -10,16 +10,17 @@
  * A shared library that is loaded when it is first needed. Some bring a score of others along, which take longer to load and
  * relocate than most kiln commands run. Its functions are members of a struct of function pointers.
  *
- *	#define FUNCTIONS(X) X(read_new) X(read_free)
- *	static struct { LIBRARY_MEMBERS... } archive;
- *	static const struct library_function functions[] = { { "archive_read_new", &archive.read_new }, ... };
+ *	static struct { __typeof__(archive_read_new) *read_new; } libarchive;
+ *	static const struct library_function functions[] = { { "archive_read_new", &libarchive.read_new } };
+ *	if (!libarchive.read_new && library_load("libarchive.so.13", functions, 1, err) < 0) ...
  */
 struct library_function {
 	const char *name;
-	void *pointer; /* of the function pointer that is set */
+	void *pointer; /* where the function's address goes; the caller's, as is the table */
 };
 
-/* Loads it and sets all pointers. It stays for the life of the process. ERR_UNSUPPORTED says what is missing. */
+/* file is a soname, for the loader's search path. It stays for the life of the process. ERR_UNSUPPORTED says what is
+   missing; some pointers may be set then. */
 int library_load(const char *file, const struct library_function *functions, size_t count, struct err *err) MUST_CHECK;
 
 #endif

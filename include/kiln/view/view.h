@@ -46,7 +46,7 @@ struct view {
 	enum view_kind kind;
 	int root_fd; /* the merged tree: usable as dirfd, and by open_tree/move_mount; owned by the view */
 	int work_fd; /* dup */
-	int *lowers; /* those of the spec, each once */
+	int *lowers; /* those of the spec, each once: the array is the view's, the fds are borrowed */
 	size_t lower_count;
 	bool is_mount; /* root_fd is the root of a mount (detached or not): the cage may move_mount or bind it */
 	pid_t helper;  /* fuse-overlayfs, or -1 */
